@@ -104,7 +104,7 @@ class Provider:
         self.upstream.change(name, email=email, email_verified=True)
         user = structs.replace(checked_user(email), is_sso_user=True)
         with closing(self.control_plane()) as control_plane:
-            control_plane.batches.create(f"sso {name}", [user], "fail", OPERATOR)
+            control_plane.batches.create(OPERATOR, f"sso {name}", [user], "fail")
         return email
 
     def suspend(self, email: str) -> None:
@@ -112,12 +112,12 @@ class Provider:
             with control_plane.store.read() as tx:
                 account = tx.accounts.find(email)
             assert account
-            control_plane.lifecycle.suspend(account.user_id, OPERATOR)
+            control_plane.lifecycle.suspend(OPERATOR, account.user_id)
 
     def text_for(self, program: str, **fields: Any) -> str:
         """Create an application; give the text that the console shows for its program."""
         with closing(self.control_plane()) as control_plane:
-            created = control_plane.applications.create(NewApplication(**fields), OPERATOR)
+            created = control_plane.applications.create(OPERATOR, NewApplication(**fields))
         secret = created.client_secret or ""
         shown = connection(created.application, self.url, secret)
         assert shown
@@ -126,7 +126,7 @@ class Provider:
     def create_application(self, **fields: Any) -> tuple[str, str]:
         """Create an application; give its id and its secret, which is empty for a public one."""
         with closing(self.control_plane()) as control_plane:
-            created = control_plane.applications.create(NewApplication(**fields), OPERATOR)
+            created = control_plane.applications.create(OPERATOR, NewApplication(**fields))
         return created.application.client_id, created.client_secret or ""
 
 

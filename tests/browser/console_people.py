@@ -64,7 +64,7 @@ def create(control_plane: ControlPlane, name: str, people: list[tuple[CheckedUse
     """Create a batch of people."""
     passwords = [(at, password) for at, (_, password) in enumerate(people) if password]
     control_plane.batches.create(
-        name, [user for user, _ in people], "fail", HOST_USER, passwords, label=f"{name}.csv"
+        HOST_USER, name, [user for user, _ in people], "fail", passwords, label=f"{name}.csv"
     )
 
 
@@ -103,15 +103,15 @@ def populate(site: Site) -> None:
                 "update batches set published_at = published_at - ? where batch_id <> ?",
                 (40 * DAY, owner.batch_id),
             )
-        unfinished = control_plane.batches.open("winter", "fail", HOST_USER, "winter.csv")
+        unfinished = control_plane.batches.open(HOST_USER, "winter", "fail", "winter.csv")
         some = [person(first, "Moreau", at)[0] for at, first in enumerate(FIRST)]
-        control_plane.batches.reserve(unfinished.batch_id, 0, some, HOST_USER)
+        control_plane.batches.reserve(HOST_USER, unfinished.batch_id, 0, some)
         for name, (uri, audience) in APPLICATIONS.items():
             application = NewApplication(name=name, redirect_uris=[uri], audience=audience)
-            control_plane.applications.create(application, HOST_USER)
+            control_plane.applications.create(HOST_USER, application)
         with control_plane.store.read() as tx:
             user_id = id_of(tx, "kofi.ito@example.com")
-        control_plane.lifecycle.suspend(user_id, HOST_USER)
+        control_plane.lifecycle.suspend(HOST_USER, user_id)
 
 
 def add_collaborator(control_plane: ControlPlane) -> None:

@@ -63,7 +63,7 @@ def amina(site: Site) -> None:
     )
     assert user
     with closing(site.control_plane()) as control_plane:
-        control_plane.batches.create("amina", [user], "fail", OPERATOR, [(0, PASSWORD)])
+        control_plane.batches.create(OPERATOR, "amina", [user], "fail", [(0, PASSWORD)])
         with control_plane.store.write() as tx:
             account = tx.accounts.find(EMAIL)
             assert account

@@ -45,7 +45,7 @@ def office(site: Site) -> Office:
             for first, last in (("Ann", "König"), ("Uwe", "Lang"))
         ]
         users = [user for user in people if user]
-        control_plane.batches.create("office", users, "fail", OPERATOR)
+        control_plane.batches.create(OPERATOR, "office", users, "fail")
         found = control_plane.users.find([user.email for user in users])
         ann, uwe = (user.user_id for user in found if user)
         by_uwe = f"user:{uwe}"

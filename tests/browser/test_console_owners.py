@@ -41,7 +41,7 @@ def owner(site: Site) -> Owner:
     with closing(site.control_plane()) as control_plane:
         user = control_plane.sessions.authenticate(secret_in(state))
         new = NewApplication(name=f"Wiki {LONG}"[:200], redirect_uris=[HUB], audience=["owners"])
-        created = control_plane.applications.create(new, user)
+        created = control_plane.applications.create(user, new)
         control_plane.tokens.create(f"robot-{LONG}"[:64], "owner", None, OPERATOR)
         with control_plane.store.write() as tx:
             entries = [
@@ -289,7 +289,7 @@ def test_a_member_sees_the_application_as_a_tile_and_no_console(
                 audience=audience,
                 address="https://hub.example.com/start",
             )
-            control_plane.applications.create(new, user)
+            control_plane.applications.create(user, new)
     page = visit("/", storage_state=site.signed_in(site.create_user()))
     section = page.get_by_role("region", name="Your applications")
     tiles = section.get_by_role("link", name="Tile")

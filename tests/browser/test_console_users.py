@@ -52,10 +52,10 @@ def staff(site: Site) -> Staff:
         for at, name in enumerate(names)
     ]
     with closing(site.control_plane()) as control_plane:
-        created = control_plane.batches.create("staff", [u for u in users if u], "fail", OPERATOR)
-        control_plane.batches.open("unfinished", "fail", OPERATOR)
+        created = control_plane.batches.create(OPERATOR, "staff", [u for u in users if u], "fail")
+        control_plane.batches.open(OPERATOR, "unfinished", "fail")
         for at in (2, 10):
-            control_plane.lifecycle.suspend(created.users[at].user_id, OPERATOR)
+            control_plane.lifecycle.suspend(OPERATOR, created.users[at].user_id)
         with control_plane.store.write() as tx:
             tx.factors.add(app_row(1, created.users[20].user_id))
     email = site.create_owner()

@@ -58,7 +58,7 @@ def test_an_owner_sends_links_by_a_double_click_and_stops_what_is_due(
     monkeypatch.setattr(relay, "on_recipient", lambda address: replies.get(address[0]))
     users = checked_users("elsa", "finn", "greta")
     with closing(site.control_plane()) as control_plane:
-        batch = control_plane.batches.create("links", users, "fail", OPERATOR).batch
+        batch = control_plane.batches.create(OPERATOR, "links", users, "fail").batch
     path = f"/console/batches/{batch.batch_id}"
     page = visit(f"{path}/links", storage_state=site.signed_in(site.create_owner()))
     assert_accessible(page)

@@ -81,14 +81,14 @@ def long(site: Site) -> Long:
     with closing(site.control_plane()) as control_plane:
         people = [person(at, name) for at, name in enumerate(NAMES * 4)]
         label = f"{'staff_of_the_faculty' * 5}.csv"
-        created = control_plane.batches.create("long", people, "fail", OPERATOR, label=label)
-        opened = control_plane.batches.open("open", "fail", OPERATOR, label)
-        control_plane.lifecycle.suspend(created.users[1].user_id, OPERATOR)
+        created = control_plane.batches.create(OPERATOR, "long", people, "fail", label=label)
+        opened = control_plane.batches.open(OPERATOR, "open", "fail", label)
+        control_plane.lifecycle.suspend(OPERATOR, created.users[1].user_id)
         domain = f"@{EMAIL.partition('@')[2]}"
         new = NewApplication(name="W" * 90, redirect_uris=[REDIRECT], audience=[domain])
-        application = control_plane.applications.create(new, OPERATOR).application
+        application = control_plane.applications.create(OPERATOR, new).application
         control_plane.tokens.create("t" * 64, "owner", None, OPERATOR)
-        update = control_plane.syncs.start("key", label, 9, OPERATOR)
+        update = control_plane.syncs.start(OPERATOR, "key", label, 9)
         assert update
         control_plane.syncs.save(update, SyncResult(created=1_000_000), "done")
     return Long(

@@ -55,7 +55,7 @@ def site(
                     title=None,
                 )
                 assert user
-                control_plane.batches.create(email, [user], "fail", OPERATOR)
+                control_plane.batches.create(OPERATOR, email, [user], "fail")
                 with control_plane.store.write() as tx:
                     account = tx.accounts.find(email)
                     assert account

@@ -42,7 +42,7 @@ def owner(site: Site) -> Owner:
         create_accounts(plane, "slow", password=None)
         (user,) = plane.users.find(["slow@example.com"])
         assert user
-        batch = plane.batches.create("some", checked_users("a", "b", "c"), "fail", OPERATOR).batch
+        batch = plane.batches.create(OPERATOR, "some", checked_users("a", "b", "c"), "fail").batch
     state = site.signed_in(site.create_owner())
     return Owner(state, user.user_id, batch.batch_id)
 

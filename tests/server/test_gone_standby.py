@@ -62,7 +62,7 @@ def test_reads_go_on_and_readiness_says_that_writes_wait(own_server: PostgresSer
     own_server.execute("create database plain encoding 'UTF8' locale 'C' template template0")
     settings = Settings(database=with_database(own_server.url, "plain"))
     with closing(ControlPlane(settings, profile=CHEAPEST)) as control_plane:
-        batch = control_plane.batches.create("key", checked_users("jane"), "fail", OPERATOR).batch
+        batch = control_plane.batches.create(OPERATOR, "key", checked_users("jane"), "fail").batch
         [jane] = control_plane.batches.created(batch.batch_id, "", 9)
         session = session_caller(control_plane, jane.user_id)
         token = control_plane.tokens.create("laptop", "owner", None, OPERATOR)

@@ -61,7 +61,7 @@ def create_accounts(
     for name in names:
         users = checked_users(name, password=password)
         passwords = passwords_for(users, password or "")
-        control_plane.batches.create(name, users, "fail", OPERATOR, passwords)
+        control_plane.batches.create(OPERATOR, name, users, "fail", passwords)
 
 
 def list_accounts(

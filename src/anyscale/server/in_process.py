@@ -66,7 +66,7 @@ class Batches(_Calls):
         label: str | None = None,
     ) -> Created:
         return self._opened("create").batches.create(
-            key, users, if_exists, self._caller, passwords, mail_links=mail_links, label=label
+            self._caller, key, users, if_exists, passwords, mail_links=mail_links, label=label
         )
 
     def look_up(self, users: Sequence[CheckedUser], first: int) -> list[Conflict]:
@@ -76,11 +76,11 @@ class Batches(_Calls):
         return self._opened("read").batches.find(key)
 
     def open(self, key: str, if_exists: str, label: str | None = None) -> Batch:
-        return self._opened("create").batches.open(key, if_exists, self._caller, label)
+        return self._opened("create").batches.open(self._caller, key, if_exists, label)
 
     def reserve(self, batch_id: str, number: int, users: Sequence[CheckedUser]) -> ReservedChunk:
         # To read: `open` has opened it to write, or a dry run compares a published batch.
-        return self._opened("read").batches.reserve(batch_id, number, users, self._caller)
+        return self._opened("read").batches.reserve(self._caller, batch_id, number, users)
 
     def conflicts(self, batch_id: str) -> list[Conflict]:
         return self._opened("read").batches.conflicts(batch_id)
@@ -88,24 +88,24 @@ class Batches(_Calls):
     def release(self, batch_id: str) -> None:
         while True:
             with suppress(Overloaded):  # it releases a part at a time
-                return self._opened("change").batches.release(batch_id, self._caller)
+                return self._opened("change").batches.release(self._caller, batch_id)
 
     def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
-        return self._opened("change").batches.hash(batch_id, passwords, self._caller)
+        return self._opened("change").batches.hash(self._caller, batch_id, passwords)
 
     def publish(self, batch_id: str, entries: int, *, mail_links: bool = False) -> Batch:
         batches = self._opened("read").batches
-        return batches.publish(batch_id, entries, self._caller, mail_links=mail_links)
+        return batches.publish(self._caller, batch_id, entries, mail_links=mail_links)
 
     def drop(self, batch_id: str) -> Batch:
-        return self._opened("change").batches.drop(batch_id, self._caller)
+        return self._opened("change").batches.drop(self._caller, batch_id)
 
     def undo(self, batch_id: str, after: str, *, force: bool, dry_run: bool) -> UndoPart:
         batches = self._opened("read" if dry_run else "change").batches
-        return batches.undo(batch_id, after, self._caller, force=force, dry_run=dry_run)
+        return batches.undo(self._caller, batch_id, after, force=force, dry_run=dry_run)
 
     def show(self, batch_id: str) -> Batch:
-        return self._opened("read").batches.show(batch_id, self._caller)
+        return self._opened("read").batches.show(self._caller, batch_id)
 
     def created(self, batch_id: str, after: str, limit: int) -> list[AdminCreatedUser]:
         return self._opened("read").batches.created(batch_id, after, limit)
@@ -133,19 +133,19 @@ class Users(_Calls):
     ) -> UpdatedUser:
         updates = self._opened("change").updates
         return updates.update(
+            self._caller,
             user_id,
             changes,
-            self._caller,
             expected,
             reuse_email=reuse_email,
         )
 
     def change_emails(self, changes: Sequence[EmailChange]) -> None:
-        self._opened("change").updates.change_emails(changes, self._caller)
+        self._opened("change").updates.change_emails(self._caller, changes)
 
     def answer_questions(self, answers: Sequence[GivenAnswer], *, dry_run: bool) -> list[bool]:
         syncs = self._opened("read" if dry_run else "change").syncs
-        return syncs.answer(answers, self._caller, dry_run=dry_run)
+        return syncs.answer(self._caller, answers, dry_run=dry_run)
 
     def suspend(
         self,
@@ -157,8 +157,8 @@ class Users(_Calls):
         keep_links: bool = False,
     ) -> None:
         self._opened("change").lifecycle.suspend(
-            user_id,
             self._caller,
+            user_id,
             keep_owner=keep_owner,
             by_sync=by_sync,
             expected=expected,
@@ -174,19 +174,19 @@ class Users(_Calls):
         expected: ExpectedUser | None = None,
     ) -> None:
         self._opened("change").lifecycle.restore(
-            user_id, self._caller, keep_owner=keep_owner, by_sync=by_sync, expected=expected
+            self._caller, user_id, keep_owner=keep_owner, by_sync=by_sync, expected=expected
         )
 
     def delete(self, user_id: str, *, keep_links: bool = False) -> None:
-        self._opened("change").lifecycle.delete(user_id, self._caller, keep_links=keep_links)
+        self._opened("change").lifecycle.delete(self._caller, user_id, keep_links=keep_links)
 
     def set_role(self, user_id: str, role: Role, *, keep_links: bool = False) -> None:
         lifecycle = self._opened("change").lifecycle
-        lifecycle.set_role(user_id, role, self._caller, keep_links=keep_links)
+        lifecycle.set_role(self._caller, user_id, role, keep_links=keep_links)
 
     def reset_second_factor(self, user_id: str, reason: str) -> int:
         removal = self._opened("change").factor_removal
-        return removal.remove_all(user_id, reason, self._caller)
+        return removal.remove_all(self._caller, user_id, reason)
 
     def list(self, query: UserQuery, cursor: str, limit: int) -> UserPage:
         is_new_search = bool(query.search) and not cursor
@@ -204,7 +204,7 @@ class Links(_Calls):
     """Set-password links: see `transport.base.Links`."""
 
     def create(self, user_ids: Sequence[str]) -> list[PasswordLink]:
-        return self._opened("change").links.create(user_ids, self._caller)
+        return self._opened("change").links.create(self._caller, user_ids)
 
     def without_credentials(self, batch_id: str, after: str, limit: int) -> list[User]:
         return self._opened("read").links.without_credentials(batch_id, after, limit)
@@ -214,10 +214,10 @@ class Mails(_Calls):
     """Mail: see `transport.base.Mails`."""
 
     def send_links(self, user_ids: Sequence[str]) -> None:
-        self._with_relay("change" if user_ids else "read").links.mail(user_ids, self._caller)
+        self._with_relay("change" if user_ids else "read").links.mail(self._caller, user_ids)
 
     def send_links_to_many(self, batch_id: str) -> None:
-        self._with_relay("change").links.mail_many(batch_id, self._caller)
+        self._with_relay("change").links.mail_many(self._caller, batch_id)
 
     def list_mailings(self, before: str, limit: int) -> MailingPage:
         queue = self._with_relay("list").mail_queue
@@ -240,7 +240,7 @@ class Applications(_Calls):
     """Applications: see `transport.base.Applications`."""
 
     def create(self, new: NewApplication) -> CreatedApplication:
-        return self._opened("create").applications.create(new, self._caller)
+        return self._opened("create").applications.create(self._caller, new)
 
     def list(self) -> list[Application]:
         return self._opened("list").applications.list()
@@ -249,13 +249,13 @@ class Applications(_Calls):
         return self._opened("read").applications.get(client_id)
 
     def update(self, client_id: str, changes: ApplicationChanges) -> Application:
-        return self._opened("change").applications.update(client_id, changes, self._caller)
+        return self._opened("change").applications.update(self._caller, client_id, changes)
 
     def rotate_secret(self, client_id: str, *, now: bool) -> CreatedApplication:
-        return self._opened("change").applications.rotate_secret(client_id, self._caller, now=now)
+        return self._opened("change").applications.rotate_secret(self._caller, client_id, now=now)
 
     def delete(self, client_id: str) -> None:
-        self._opened("change").applications.delete(client_id, self._caller)
+        self._opened("change").applications.delete(self._caller, client_id)
 
 
 class Audit(_Calls):

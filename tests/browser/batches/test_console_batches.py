@@ -243,11 +243,11 @@ def test_the_pages_are_accessible_narrow_and_wide_in_light_and_dark(
         title=None,
     )
     assert user
-    undone = batches.create("one", [user], "fail", caller).batch
-    batches.undo(undone.batch_id, "", caller, force=True, dry_run=False)
-    published = batches.create("two", [user], "fail", caller).batch
-    dropped, unfinished = (batches.open(key, "fail", caller) for key in ("three", "four"))
-    batches.drop(dropped.batch_id, caller)
+    undone = batches.create(caller, "one", [user], "fail").batch
+    batches.undo(caller, undone.batch_id, "", force=True, dry_run=False)
+    published = batches.create(caller, "two", [user], "fail").batch
+    dropped, unfinished = (batches.open(caller, key, "fail") for key in ("three", "four"))
+    batches.drop(caller, dropped.batch_id)
     of_published = f"/{published.batch_id}"
     page = visit(storage_state=owners.state)
     keep_axe(page)

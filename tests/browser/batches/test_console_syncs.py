@@ -77,7 +77,7 @@ def test_who_is_who_is_answered_on_the_page_before_the_update_is_confirmed(
     for name, number in (("dora", "71"), ("emil", "72")):
         [user] = control_plane.users.find([f"{name}@example.com"])
         assert user
-        control_plane.updates.update(user.user_id, UserChanges(external_id=number), OPERATOR)
+        control_plane.updates.update(OPERATOR, user.user_id, UserChanges(external_id=number))
     everybody = [f";{one.name};;{one.email}" for one in active_users(control_plane)]
     file = tmp_path / "who.csv"
     rows = [row for row in everybody if "dora@" not in row and "emil@" not in row]

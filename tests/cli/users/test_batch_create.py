@@ -92,9 +92,9 @@ def test_reserved_emails_are_counted_and_waited_for_so_long_as_it_says(
     anyscale: RunAnyscale, tmp_path: Path
 ) -> None:
     control_plane = ControlPlane(Settings.from_environment(os.environ, served=False))
-    batch = control_plane.batches.open("key", "fail", OPERATOR)
+    batch = control_plane.batches.open(OPERATOR, "key", "fail")
     control_plane.batches.reserve(
-        batch.batch_id, 0, checked_users(*(f"user{i}" for i in range(60))), OPERATOR
+        OPERATOR, batch.batch_id, 0, checked_users(*(f"user{i}" for i in range(60)))
     )
     control_plane.close()
     users = write_users_file(tmp_path / "users.yaml", 60, 0)

@@ -20,8 +20,8 @@ QUESTION = b"Type yes to continue:"
 def open_batch(caller: SystemCaller) -> str:
     """Open a batch that has reserved an email, and return its id."""
     control_plane = ControlPlane(Settings.from_environment(os.environ, served=False))
-    batch = control_plane.batches.open("key", "fail", caller)
-    control_plane.batches.reserve(batch.batch_id, 0, checked_users("ann"), OPERATOR)
+    batch = control_plane.batches.open(caller, "key", "fail")
+    control_plane.batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("ann"))
     control_plane.close()
     return batch.batch_id
 

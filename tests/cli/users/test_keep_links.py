@@ -81,15 +81,15 @@ def change(
 
 def create(control_plane: ControlPlane, *names: str) -> list[AdminCreatedUser]:
     users = checked_users(*names)
-    return list(control_plane.batches.create(names[0], users, "fail", OPERATOR, []).users)
+    return list(control_plane.batches.create(OPERATOR, names[0], users, "fail", []).users)
 
 
 def link_of_an_owner(control_plane: ControlPlane, name: str) -> tuple[AdminCreatedUser, str]:
     """Create an owner who has created a link for somebody; give the owner and its secret."""
     owner, joe = create(control_plane, name, f"{name}-joe")
-    control_plane.lifecycle.set_role(owner.user_id, "owner", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, owner.user_id, "owner")
     caller = personal_token_caller(control_plane, owner.user_id)
-    (link,) = control_plane.links.create([joe.user_id], caller)
+    (link,) = control_plane.links.create(caller, [joe.user_id])
     return owner, link.url.partition("#")[2]
 
 
@@ -97,7 +97,7 @@ def test_links_that_an_owner_created_end_with_the_owner_unless_they_are_kept(
     change: Change, served: ControlPlane
 ) -> None:
     (first,) = create(served, "first")
-    served.lifecycle.set_role(first.user_id, "owner", OPERATOR)
+    served.lifecycle.set_role(OPERATOR, first.user_id, "owner")
     working = set()
     for name, keeps in product(CHANGES, (True, False)):
         owner, secret = link_of_an_owner(served, f"{name}-{keeps}".lower().replace("_", "-"))

@@ -679,8 +679,8 @@ def test_an_email_that_an_unfinished_batch_has_reserved_cannot_be_an_owners(
 ) -> None:
     monkeypatch.setenv("ANYSCALE_PUBLIC_URL", ADDRESS)
     control_plane = ControlPlane(Settings.from_environment(os.environ, served=True))
-    batch = control_plane.batches.open("key", "fail", OPERATOR)
-    control_plane.batches.reserve(batch.batch_id, 0, checked_users("boss"), OPERATOR)
+    batch = control_plane.batches.open(OPERATOR, "key", "fail")
+    control_plane.batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("boss"))
     control_plane.close()
     command = ("server", "create-owner", "--email", "boss@example.com")
     opened = f"which local:test opened at {batch.opened_at:%Y-%m-%d %H:%M:%S} UTC"

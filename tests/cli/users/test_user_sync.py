@@ -294,8 +294,8 @@ def test_an_open_batch_that_has_an_email_of_the_file_is_named_with_the_command_t
     # As after a sync of more than 1,000 new users that was killed, and another file since.
     control_plane = ControlPlane(Settings.from_environment(os.environ, served=False))
     caller = system_caller()
-    batch_id = control_plane.batches.open("sync-other", "skip", caller).batch_id
-    control_plane.batches.reserve(batch_id, 0, checked_users("new"), caller)
+    batch_id = control_plane.batches.open(caller, "sync-other", "skip").batch_id
+    control_plane.batches.reserve(caller, batch_id, 0, checked_users("new"))
     control_plane.close()
     command = ("user", "sync", "-f", csv(tmp_path, *STAFF, "new@example.com,New,New,"), "--yes")
     drop = ("anyscale", "batch", "drop", batch_id)

@@ -21,7 +21,7 @@ def pages(file: Path, what: str) -> int:
 
 
 def create(control_plane: ControlPlane, key: str, *names: str) -> None:
-    control_plane.batches.create(key, checked_users(*names, password=None), "fail", CALLER, ())
+    control_plane.batches.create(CALLER, key, checked_users(*names, password=None), "fail", ())
 
 
 def undo_all(control_plane: ControlPlane) -> None:
@@ -29,7 +29,7 @@ def undo_all(control_plane: ControlPlane) -> None:
     after: str | None = ""
     while after is not None:
         after = control_plane.batches.undo(
-            batch.batch_id, after, CALLER, force=False, dry_run=False
+            CALLER, batch.batch_id, after, force=False, dry_run=False
         ).after
 
 

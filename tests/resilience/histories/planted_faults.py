@@ -45,7 +45,7 @@ def _by_email_only(user: object, by_external_id: object, by_email: Any, **_: obj
 def _one_by_one(service: UserUpdateService, changes: Sequence[EmailChange], caller: Any) -> None:
     for one in changes:
         new = UserChanges(email=one.email)
-        service.update(one.user_id, new, caller, one.expected)
+        service.update(caller, one.user_id, new, one.expected)
 
 
 def _correct_one_by_one(

@@ -203,7 +203,7 @@ def test_readiness_says_that_writes_wait_for_room(small_disk: Path) -> None:
 def _create_batches(control_plane: ControlPlane) -> NoReturn:
     for number in count():
         users = checked_users(f"user{number}")
-        control_plane.batches.create(f"key {number}", users, "fail", OPERATOR)
+        control_plane.batches.create(OPERATOR, f"key {number}", users, "fail")
     raise AssertionError
 
 

@@ -195,7 +195,7 @@ def test_no_mail_starts_after_a_suspension_or_an_undo(
     wait_until(lambda: site.relay.count() >= users // 4, MOST_SECONDS)
     for user in site.control_plane.users.find(sorted(suspended)):
         assert user
-        site.control_plane.lifecycle.suspend(user.user_id, OPERATOR)
+        site.control_plane.lifecycle.suspend(OPERATOR, user.user_id)
     suspended_at = time.monotonic()
     site.kill("first")
     wait_until(lambda: site.relay.count() >= users // 2, MOST_SECONDS)

@@ -91,9 +91,9 @@ class AnyOrder(RuleBasedStateMachine):
         found = self.control_plane.batches.find(key)
         if found and found.if_exists != if_exists:
             with pytest.raises(KeyReused):
-                self.control_plane.batches.open(key, if_exists, operator("jane"))
+                self.control_plane.batches.open(operator("jane"), key, if_exists)
             return multiple()
-        batch = self.control_plane.batches.open(key, if_exists, operator("jane"))
+        batch = self.control_plane.batches.open(operator("jane"), key, if_exists)
         if found:
             assert batch.batch_id == found.batch_id
             return multiple()
@@ -125,7 +125,7 @@ class AnyOrder(RuleBasedStateMachine):
             checked_user(f"{name}@example.com", PASSWORD if secret else None)
             for name, secret in page
         ]
-        found = self.control_plane.batches.reserve(model.batch_id, number, users, OPERATOR)
+        found = self.control_plane.batches.reserve(OPERATOR, model.batch_id, number, users)
         return found.users, found.skipped, found.conflicts
 
     def reserved(self, model: Model, number: int, page: Entries) -> None:
@@ -166,10 +166,10 @@ class AnyOrder(RuleBasedStateMachine):
         passwords = [(position, PASSWORD) for position in sorted(positions)]
         if model.state != "open":
             with pytest.raises(BatchGone):
-                self.control_plane.batches.hash(batch_id, passwords, OPERATOR)
+                self.control_plane.batches.hash(OPERATOR, batch_id, passwords)
             return
         before = len(self.hashed)
-        stored = self.control_plane.batches.hash(batch_id, passwords, OPERATOR)
+        stored = self.control_plane.batches.hash(OPERATOR, batch_id, passwords)
         assert stored == len(model.due & positions) == len(self.hashed) - before
         model.due -= positions
 
@@ -183,12 +183,12 @@ class AnyOrder(RuleBasedStateMachine):
         entries = sum(len(page) for page in model.pages.values())
         if model.state == "dropped":
             with pytest.raises(BatchGone):
-                self.control_plane.batches.publish(batch_id, entries, operator("jane"))
+                self.control_plane.batches.publish(operator("jane"), batch_id, entries)
         elif model.state == "open" and (model.conflicts or model.due or model.has_gaps):
             with pytest.raises(BatchUnfinished):
-                self.control_plane.batches.publish(batch_id, entries, operator("jane"))
+                self.control_plane.batches.publish(operator("jane"), batch_id, entries)
         else:
-            batch = self.control_plane.batches.publish(batch_id, entries, operator("jane"))
+            batch = self.control_plane.batches.publish(operator("jane"), batch_id, entries)
             model.state = "published"
             assert (batch.state, batch.users) == ("published", len(model.rows))
             assert batch.users + batch.skipped == entries
@@ -199,16 +199,16 @@ class AnyOrder(RuleBasedStateMachine):
         entries = sum(len(page) for page in model.pages.values()) + 1
         if model.state == "open":
             with pytest.raises(BatchUnfinished):
-                self.control_plane.batches.publish(batch_id, entries, operator("jane"))
+                self.control_plane.batches.publish(operator("jane"), batch_id, entries)
 
     @rule(batch_id=opened)
     def release(self, batch_id: str) -> None:
         model = self.models[batch_id]
         if model.state != "open":
             with pytest.raises(BatchGone):
-                self.control_plane.batches.release(batch_id, OPERATOR)
+                self.control_plane.batches.release(OPERATOR, batch_id)
             return
-        self.control_plane.batches.release(batch_id, OPERATOR)
+        self.control_plane.batches.release(OPERATOR, batch_id)
         self.models[batch_id] = Model(batch_id, model.if_exists)
 
     @rule(batch_id=opened)
@@ -216,9 +216,9 @@ class AnyOrder(RuleBasedStateMachine):
         model = self.models[batch_id]
         if model.state == "published":
             with pytest.raises(BatchGone):
-                self.control_plane.batches.drop(batch_id, operator("jane"))
+                self.control_plane.batches.drop(operator("jane"), batch_id)
             return
-        self.control_plane.batches.drop(batch_id, operator("jane"))
+        self.control_plane.batches.drop(operator("jane"), batch_id)
         self.models[batch_id] = Model(batch_id, model.if_exists, "dropped")
 
     # Hypothesis would draw it most often, as it always can, and it takes longest.

@@ -20,9 +20,9 @@ def users() -> list[CheckedUser]:
 @pytest.fixture
 def batch(control_plane: ControlPlane, users: list[CheckedUser]) -> Batch:
     batches = control_plane.batches
-    batches.create("before", checked_users("b"), "fail", OPERATOR)
-    batch = batches.open("key", "skip", OPERATOR)
-    batches.reserve(batch.batch_id, 0, users, OPERATOR)
+    batches.create(OPERATOR, "before", checked_users("b"), "fail")
+    batch = batches.open(OPERATOR, "key", "skip")
+    batches.reserve(OPERATOR, batch.batch_id, 0, users)
     return batch
 
 

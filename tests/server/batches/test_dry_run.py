@@ -204,6 +204,6 @@ def test_a_dry_run_over_http_follows_the_key_as_the_run_does(control_plane: Cont
             assert call("ann", dry_run=dry_run).json == {**created, "replayed": True}
             assert call("joe", dry_run=dry_run).json["code"] == "idempotency_key_reused"
         batch_id = created["batch"]["batch_id"]
-        control_plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
+        control_plane.batches.undo(OPERATOR, batch_id, "", force=False, dry_run=False)
         for dry_run in (False, True):
             assert call("ann", dry_run=dry_run).json["code"] == "batch_undone"

@@ -27,7 +27,7 @@ def test_a_write_goes_before_the_chunks_that_wait(tmp_path: Path) -> None:
             order.append("write")
 
     def reserve(number: int) -> None:
-        batches.reserve(batch.batch_id, number, checked_users(f"a{number}"), OPERATOR)
+        batches.reserve(OPERATOR, batch.batch_id, number, checked_users(f"a{number}"))
         order.append("chunk")
 
     control_plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"))
@@ -35,7 +35,7 @@ def test_a_write_goes_before_the_chunks_that_wait(tmp_path: Path) -> None:
         batches, store = control_plane.batches, control_plane.store
         assert isinstance(store, SqliteStore)
         line = store._writing._line
-        batch = batches.open("key", "fail", JANE)
+        batch = batches.open(JANE, "key", "fail")
         with store.write(is_slice=True):
             pool.submit(reserve, 0)
             pool.submit(reserve, 1)
@@ -52,7 +52,7 @@ def test_a_write_waits_for_the_slice_of_one_undo_and_goes_before_another(tmp_pat
             return sum(tx.accounts.find(f"{name}@example.com") is not None for name in names)
 
     def undo(batch_id: str) -> None:
-        batches.undo(batch_id, "", JANE, force=False, dry_run=False)
+        batches.undo(JANE, batch_id, "", force=False, dry_run=False)
 
     names = ("ann", "joe")
     control_plane = ControlPlane(Settings(database=tmp_path / "anyscale.db"))
@@ -60,7 +60,7 @@ def test_a_write_waits_for_the_slice_of_one_undo_and_goes_before_another(tmp_pat
         batches, store = control_plane.batches, control_plane.store
         assert isinstance(store, SqliteStore)
         line = store._writing._line
-        created = [batches.create(one, checked_users(one), "fail", JANE).batch for one in names]
+        created = [batches.create(JANE, one, checked_users(one), "fail").batch for one in names]
         with store.write():
             for batch in created:
                 pool.submit(undo, batch.batch_id)
@@ -90,8 +90,8 @@ def test_a_write_waits_for_a_slice_of_a_dropped_batch_and_for_a_chunk_of_an_open
         store, chunk_users = control_plane.store, control_plane.batches.policy.chunk_users
         assert isinstance(store, SqliteStore)
         line = store._writing._line
-        batch_id = control_plane.batches.open("key", "fail", JANE).batch_id
-        control_plane.batches.reserve(batch_id, 0, checked_users(*"abcde"), OPERATOR)
+        batch_id = control_plane.batches.open(JANE, "key", "fail").batch_id
+        control_plane.batches.reserve(OPERATOR, batch_id, 0, checked_users(*"abcde"))
         with store.write() as tx:
             batch = tx.batches.lock(batch_id, exclusive=True)
             assert batch

@@ -51,7 +51,7 @@ def _slices_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
 def created(
     control_plane: ControlPlane, *names: str, key: str = "key", if_exists: str = "fail"
 ) -> Batch:
-    return control_plane.batches.create(key, checked_users(*names), if_exists, JANE).batch
+    return control_plane.batches.create(JANE, key, checked_users(*names), if_exists).batch
 
 
 def undone(
@@ -63,7 +63,7 @@ def undone(
     dry_run: bool = False,
     caller: Caller = JANE,
 ) -> UndoPart:
-    return control_plane.batches.undo(batch.batch_id, after, caller, force=force, dry_run=dry_run)
+    return control_plane.batches.undo(caller, batch.batch_id, after, force=force, dry_run=dry_run)
 
 
 def ids_of(control_plane: ControlPlane, batch: Batch) -> list[str]:
@@ -83,7 +83,7 @@ def test_it_deletes_the_accounts_of_its_batch_and_no_others(control_plane: Contr
     batch = created(control_plane, "ann", "joe", "kim", if_exists="skip")
     assert undone(control_plane, batch) == UndoPart(batch.batch_id, 2, [], None)
     assert account_emails(control_plane) == ["ann@example.com"]
-    assert control_plane.batches.show(batch.batch_id, JANE).state == "undone"
+    assert control_plane.batches.show(JANE, batch.batch_id).state == "undone"
     again = created(control_plane, "joe", "kim", key="another")
     assert len(ids_of(control_plane, again)) == 2
 
@@ -101,7 +101,7 @@ def test_an_account_that_was_used_is_kept_unless_forced(control_plane: ControlPl
     _, joe = ids_of(control_plane, batch)
     use(control_plane, joe)
     assert reasons(undone(control_plane, batch)) == {"joe": "used"}
-    assert control_plane.batches.show(batch.batch_id, JANE).state == "undone"
+    assert control_plane.batches.show(JANE, batch.batch_id).state == "undone"
     with control_plane.store.read() as tx:
         assert len(tx.sessions.list(joe)) == 1
     part = undone(control_plane, batch, force=True)
@@ -114,7 +114,7 @@ def test_the_last_owner_is_kept_although_forced(control_plane: ControlPlane) -> 
     batch = created(control_plane, "ann", "joe", "kim")
     ann, joe, _ = ids_of(control_plane, batch)
     for user_id in (ann, joe):
-        control_plane.lifecycle.set_role(user_id, "owner", JANE)
+        control_plane.lifecycle.set_role(JANE, user_id, "owner")
     assert reasons(undone(control_plane, batch, force=True, dry_run=True)) == {"joe": "last_owner"}
     assert reasons(undone(control_plane, batch, force=True)) == {"joe": "last_owner"}
     assert account_emails(control_plane) == ["joe@example.com"]
@@ -124,7 +124,7 @@ def test_an_owner_of_another_batch_lets_all_owners_be_deleted(control_plane: Con
     [lou] = ids_of(control_plane, created(control_plane, "lou", key="earlier"))
     batch = created(control_plane, "ann")
     for user_id in (lou, *ids_of(control_plane, batch)):
-        control_plane.lifecycle.set_role(user_id, "owner", JANE)
+        control_plane.lifecycle.set_role(JANE, user_id, "owner")
     assert undone(control_plane, batch, force=True).removed == 1
 
 
@@ -132,7 +132,7 @@ def test_the_account_of_the_caller_is_kept(control_plane: ControlPlane) -> None:
     batch = created(control_plane, "ann", "joe")
     ann, joe = ids_of(control_plane, batch)
     for user_id in (ann, joe):
-        control_plane.lifecycle.set_role(user_id, "owner", JANE)
+        control_plane.lifecycle.set_role(JANE, user_id, "owner")
     part = undone(control_plane, batch, force=True, caller=session_caller(control_plane, ann))
     assert (part.removed, reasons(part)) == (1, {"ann": "caller"})
 
@@ -141,7 +141,7 @@ def test_the_account_of_a_caller_of_another_batch_is_no_part_of_the_undo(
     control_plane: ControlPlane,
 ) -> None:
     [lou] = ids_of(control_plane, created(control_plane, "lou", key="earlier"))
-    control_plane.lifecycle.set_role(lou, "owner", JANE)
+    control_plane.lifecycle.set_role(JANE, lou, "owner")
     caller = personal_token_caller(control_plane, lou)
     part = undone(control_plane, created(control_plane, "ann", "joe"), force=True, caller=caller)
     assert (part.removed, part.kept) == (2, [])
@@ -157,7 +157,7 @@ def test_a_dry_run_says_what_the_run_does_and_changes_nothing(control_plane: Con
         assert account_emails(control_plane) == emails
         assert control_plane.audit_log.list(0, 100) == entries
         assert planned.removed == (3 if force else 2)
-    assert control_plane.batches.show(batch.batch_id, JANE).state == "published"
+    assert control_plane.batches.show(JANE, batch.batch_id).state == "published"
     assert undone(control_plane, batch, force=True) == planned
 
 
@@ -166,28 +166,28 @@ def test_a_batch_shows_how_many_accounts_are_deleted_and_how_many_remain(
     control_plane: ControlPlane,
 ) -> None:
     created(control_plane, "lou", key="earlier")
-    opened = control_plane.batches.open("opened", "fail", JANE)
-    shown = control_plane.batches.show(opened.batch_id, JANE)
+    opened = control_plane.batches.open(JANE, "opened", "fail")
+    shown = control_plane.batches.show(JANE, opened.batch_id)
     assert (shown.removed, shown.remaining) == (None, None)
 
     batch = created(control_plane, "lou", *"abcdef", if_exists="skip")
     ids = ids_of(control_plane, batch)
     use(control_plane, ids[0])
-    shown = control_plane.batches.show(batch.batch_id, JANE)
+    shown = control_plane.batches.show(JANE, batch.batch_id)
     assert (shown.removed, shown.remaining) == (0, 6)
 
-    control_plane.lifecycle.delete(ids[5], JANE)
-    shown = control_plane.batches.show(batch.batch_id, JANE)
+    control_plane.lifecycle.delete(JANE, ids[5])
+    shown = control_plane.batches.show(JANE, batch.batch_id)
     assert (shown.state, shown.removed, shown.remaining) == ("published", 1, 5)
 
     part = undone(control_plane, batch)
-    shown = control_plane.batches.show(batch.batch_id, JANE)
+    shown = control_plane.batches.show(JANE, batch.batch_id)
     assert (shown.state, shown.users) == ("undoing", 6)
     assert (shown.removed, shown.remaining) == (2, 4)
 
     while part.after is not None:
         part = undone(control_plane, batch, after=part.after)
-    shown = control_plane.batches.show(batch.batch_id, JANE)
+    shown = control_plane.batches.show(JANE, batch.batch_id)
     assert (shown.state, shown.removed, shown.remaining) == ("undone", 5, 1)
     (listed, *_) = control_plane.batches.page(open_only=False, before="", limit=9)
     assert (listed.removed, listed.remaining) == (None, None)
@@ -200,13 +200,13 @@ def test_each_slice_is_a_transaction_after_which_another_undo_goes_on(
     batch = created(control_plane, *"abcdefg")
     use(control_plane, ids_of(control_plane, batch)[3])
     first = undone(control_plane, batch)
-    assert (first.removed, control_plane.batches.show(batch.batch_id, JANE).state) == (2, "undoing")
+    assert (first.removed, control_plane.batches.show(JANE, batch.batch_id).state) == (2, "undoing")
     assert account_emails(control_plane) == [f"{name}@example.com" for name in "cdefg"]
     parts = [undone(control_plane, batch)]  # from the start again, as after a crash
     while parts[-1].after is not None:
         parts.append(undone(control_plane, batch, after=parts[-1].after))
     assert [part.removed for part in parts] == [1, 2, 1, 0]
-    assert control_plane.batches.show(batch.batch_id, JANE).state == "undone"
+    assert control_plane.batches.show(JANE, batch.batch_id).state == "undone"
     assert account_emails(control_plane) == ["d@example.com"]
 
 
@@ -277,8 +277,8 @@ def test_links_that_a_deleted_user_created_for_others_are_deleted(
     )
     [ann], [joe, lou] = ids_of(control_plane, batch), ids_of(control_plane, others)
     for user_id in (ann, lou):
-        control_plane.lifecycle.set_role(user_id, "owner", JANE)
-    control_plane.links.create([joe], session_caller(control_plane, ann))
+        control_plane.lifecycle.set_role(JANE, user_id, "owner")
+    control_plane.links.create(session_caller(control_plane, ann), [joe])
     assert control_plane.links.exists(joe)
     assert undone(control_plane, batch).links_ended == 0  # the account is kept
     for dry_run in (True, False):
@@ -303,7 +303,7 @@ def test_a_key_of_an_undone_batch_is_refused_and_never_gives_the_old_list(
     while after is not None and not half:
         after = undone(control_plane, batch, after=after).after
     left = ["c@example.com"] if half else []
-    assert control_plane.batches.show(batch.batch_id, JANE).state == (
+    assert control_plane.batches.show(JANE, batch.batch_id).state == (
         "undoing" if half else "undone"
     )
     _refuse_the_key(control_plane, batch)
@@ -314,25 +314,25 @@ def _refuse_the_key(control_plane: ControlPlane, batch: Batch) -> None:
     batches = control_plane.batches
     for call in (
         lambda: created(control_plane, *"abc"),
-        lambda: batches.open("key", "fail", JANE),
+        lambda: batches.open(JANE, "key", "fail"),
         lambda: batches.find("key"),
-        lambda: batches.reserve(batch.batch_id, 1, checked_users("joe"), OPERATOR),
-        lambda: batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR),
-        lambda: batches.publish(batch.batch_id, 3, JANE),
+        lambda: batches.reserve(OPERATOR, batch.batch_id, 1, checked_users("joe")),
+        lambda: batches.hash(OPERATOR, batch.batch_id, [(0, PASSWORD)]),
+        lambda: batches.publish(JANE, batch.batch_id, 3),
     ):
         with pytest.raises(BatchUndone):
             call()
 
 
 def test_a_batch_without_accounts_cannot_be_undone(control_plane: ControlPlane) -> None:
-    opened = control_plane.batches.open("open", "fail", JANE)
+    opened = control_plane.batches.open(JANE, "open", "fail")
     with pytest.raises(BatchGone, match="is open and has no accounts yet"):
         undone(control_plane, opened)
-    control_plane.batches.drop(opened.batch_id, JANE)
+    control_plane.batches.drop(JANE, opened.batch_id)
     with pytest.raises(BatchGone, match="was dropped: it never had accounts"):
         undone(control_plane, opened)
     with pytest.raises(NotFound):
-        control_plane.batches.undo("bat_none", "", JANE, force=False, dry_run=True)
+        control_plane.batches.undo(JANE, "bat_none", "", force=False, dry_run=True)
 
 
 def test_an_id_of_another_batch_does_not_end_an_undo(control_plane: ControlPlane) -> None:
@@ -341,7 +341,7 @@ def test_an_id_of_another_batch_does_not_end_an_undo(control_plane: ControlPlane
     for after in (later, "zzz"):
         with pytest.raises(RequestInvalid, match="after must be the id of a user of batch"):
             undone(control_plane, batch, after=after)
-    assert control_plane.batches.show(batch.batch_id, JANE).state == "published"
+    assert control_plane.batches.show(JANE, batch.batch_id).state == "published"
 
 
 @pytest.mark.usefixtures("_slices_of_two")
@@ -354,12 +354,12 @@ def test_a_client_cannot_say_how_far_an_undo_is(control_plane: ControlPlane) -> 
     for after in (last, ids[2], ids[4]):
         with pytest.raises(RequestInvalid, match="has come to"):
             undone(control_plane, batch, after=after)
-    assert control_plane.batches.show(batch.batch_id, JANE).state == "undoing"
+    assert control_plane.batches.show(JANE, batch.batch_id).state == "undoing"
     assert undone(control_plane, batch, after=last, dry_run=True).removed == 0
     assert undone(control_plane, batch, after=ids[1]).after == ids[3]
     assert undone(control_plane, batch, after=ids[0]).removed == 1  # looked at again
     assert undone(control_plane, batch, after=ids[4]).after is None
-    assert control_plane.batches.show(batch.batch_id, JANE).state == "undone"
+    assert control_plane.batches.show(JANE, batch.batch_id).state == "undone"
     assert account_emails(control_plane) == []
 
 
@@ -381,7 +381,7 @@ def test_accounts_that_stay_let_an_undo_go_on(control_plane: ControlPlane) -> No
     while after is not None:
         after = undone(control_plane, batch, after=after).after
     assert len(account_emails(control_plane)) == 4
-    assert control_plane.batches.show(batch.batch_id, JANE).state == "undone"
+    assert control_plane.batches.show(JANE, batch.batch_id).state == "undone"
 
 
 def test_no_conflict_has_the_email_of_an_account_that_an_undo_deleted(
@@ -391,8 +391,8 @@ def test_no_conflict_has_the_email_of_an_account_that_an_undo_deleted(
     kept = ids_of(control_plane, batch)[1]
     use(control_plane, kept)
     users = checked_users("A", "b", "d")
-    opened = control_plane.batches.open("report", "fail", JANE)
-    control_plane.batches.reserve(opened.batch_id, 0, users, JANE)
+    opened = control_plane.batches.open(JANE, "report", "fail")
+    control_plane.batches.reserve(JANE, opened.batch_id, 0, users)
     undone(control_plane, batch)
     found = control_plane.batches.conflicts(opened.batch_id, -1, 10)
     assert [one.email for one in found] == ["", users[1].email, users[2].email]
@@ -406,7 +406,7 @@ def test_an_undone_batch_cannot_be_dropped_with_the_accounts_that_it_kept(
     use(control_plane, ids_of(control_plane, batch)[0])
     undone(control_plane, batch)
     with pytest.raises(BatchGone, match="was undone, and nothing is left to drop: "):
-        control_plane.batches.drop(batch.batch_id, JANE)
+        control_plane.batches.drop(JANE, batch.batch_id)
     control_plane.batches.expire()
     assert account_emails(control_plane) == ["ann@example.com"]
 
@@ -499,7 +499,7 @@ def test_two_undos_at_once_delete_each_account_once(control_plane: ControlPlane)
     with ThreadPoolExecutor() as pool:
         parts = [pool.submit(undone, control_plane, batch) for _ in range(2)]
         assert sum(part.result(60).removed for part in parts) == 600
-    assert control_plane.batches.show(batch.batch_id, JANE).state == "undone"
+    assert control_plane.batches.show(JANE, batch.batch_id).state == "undone"
 
 
 @pytest.fixture
@@ -528,7 +528,7 @@ def test_a_call_that_fails_after_a_slice_returns_what_it_has_deleted(
     assert undone(control_plane, batch, caller=caller) == UndoPart(batch.batch_id, 2, [], second)
     with pytest.raises(NotAuthenticated):
         undone(control_plane, batch, after=second, caller=caller)
-    assert control_plane.batches.show(batch.batch_id, JANE).state == "undoing"
+    assert control_plane.batches.show(JANE, batch.batch_id).state == "undoing"
 
 
 def test_a_client_whose_token_is_revoked_half_way_reports_an_unfinished_undo(

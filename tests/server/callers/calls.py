@@ -53,15 +53,15 @@ def _new_account(control_plane: ControlPlane, name: str = "", role: Role = "coll
     create_accounts(control_plane, name)
     [user] = control_plane.users.find([f"{name}@example.com"])
     assert user
-    control_plane.lifecycle.set_role(user.user_id, role, OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, user.user_id, role)
     return user.user_id
 
 
 def _new_batch(control_plane: ControlPlane, *, password: str | None = None) -> str:
     """Open a batch, reserve the email of its user, and return its id."""
-    batch_id = control_plane.batches.open(_new_name(), "fail", OPERATOR).batch_id
+    batch_id = control_plane.batches.open(OPERATOR, _new_name(), "fail").batch_id
     control_plane.batches.reserve(
-        batch_id, 0, checked_users(_new_name(), password=password), OPERATOR
+        OPERATOR, batch_id, 0, checked_users(_new_name(), password=password)
     )
     return batch_id
 
@@ -71,54 +71,54 @@ def _new_batch(control_plane: ControlPlane, *, password: str | None = None) -> s
 
 def _open(control_plane: ControlPlane, caller: Any) -> Ready:
     key = _new_name()
-    return lambda: control_plane.batches.open(key, "fail", caller)
+    return lambda: control_plane.batches.open(caller, key, "fail")
 
 
 def _reserve(control_plane: ControlPlane, caller: Any) -> Ready:
     batch_id, users = _new_batch(control_plane), checked_users(_new_name())
-    return lambda: control_plane.batches.reserve(batch_id, 1, users, caller)
+    return lambda: control_plane.batches.reserve(caller, batch_id, 1, users)
 
 
 def _hash(control_plane: ControlPlane, caller: Any) -> Ready:
     batch_id = _new_batch(control_plane, password=PASSWORD)
-    return lambda: control_plane.batches.hash(batch_id, [(0, PASSWORD)], caller)
+    return lambda: control_plane.batches.hash(caller, batch_id, [(0, PASSWORD)])
 
 
 def _release(control_plane: ControlPlane, caller: Any) -> Ready:
     batch_id = _new_batch(control_plane)
-    return lambda: control_plane.batches.release(batch_id, caller)
+    return lambda: control_plane.batches.release(caller, batch_id)
 
 
 def _drop(control_plane: ControlPlane, caller: Any) -> Ready:
     batch_id = _new_batch(control_plane)
-    return lambda: control_plane.batches.drop(batch_id, caller)
+    return lambda: control_plane.batches.drop(caller, batch_id)
 
 
 def _publish(control_plane: ControlPlane, caller: Any) -> Ready:
     batch_id = _new_batch(control_plane)
-    return lambda: control_plane.batches.publish(batch_id, 1, caller)
+    return lambda: control_plane.batches.publish(caller, batch_id, 1)
 
 
 def _create(control_plane: ControlPlane, caller: Any) -> Ready:
     key, users = _new_name(), checked_users(_new_name(), password=PASSWORD)
-    return lambda: control_plane.batches.create(key, users, "fail", caller, passwords_for(users))
+    return lambda: control_plane.batches.create(caller, key, users, "fail", passwords_for(users))
 
 
 def _undo(control_plane: ControlPlane, caller: Any) -> Ready:
     batch_id = _new_batch(control_plane)
-    control_plane.batches.publish(batch_id, 1, OPERATOR)
-    return lambda: control_plane.batches.undo(batch_id, "", caller, force=False, dry_run=False)
+    control_plane.batches.publish(OPERATOR, batch_id, 1)
+    return lambda: control_plane.batches.undo(caller, batch_id, "", force=False, dry_run=False)
 
 
 def _suspend(control_plane: ControlPlane, caller: Any) -> Ready:
     user_id = _new_account(control_plane)
-    return lambda: control_plane.lifecycle.suspend(user_id, caller)
+    return lambda: control_plane.lifecycle.suspend(caller, user_id)
 
 
 def _restore(control_plane: ControlPlane, caller: Any) -> Ready:
     user_id = _new_account(control_plane)
-    control_plane.lifecycle.suspend(user_id, OPERATOR)
-    return lambda: control_plane.lifecycle.restore(user_id, caller)
+    control_plane.lifecycle.suspend(OPERATOR, user_id)
+    return lambda: control_plane.lifecycle.restore(caller, user_id)
 
 
 def _change_many(control_plane: ControlPlane, caller: Any) -> Ready:
@@ -128,24 +128,24 @@ def _change_many(control_plane: ControlPlane, caller: Any) -> Ready:
 
 def _delete(control_plane: ControlPlane, caller: Any) -> Ready:
     user_id = _new_account(control_plane)
-    return lambda: control_plane.lifecycle.delete(user_id, caller)
+    return lambda: control_plane.lifecycle.delete(caller, user_id)
 
 
 def _set_role(control_plane: ControlPlane, caller: Any) -> Ready:
     user_id = _new_account(control_plane)
-    return lambda: control_plane.lifecycle.set_role(user_id, "owner", caller)
+    return lambda: control_plane.lifecycle.set_role(caller, user_id, "owner")
 
 
 def _remove_factors(control_plane: ControlPlane, caller: Any) -> Ready:
     user_id = _new_account(control_plane)
     with control_plane.store.write() as tx:
         tx.factors.add(app_row(next(_numbers), user_id))
-    return lambda: control_plane.factor_removal.remove_all(user_id, "lost", caller)
+    return lambda: control_plane.factor_removal.remove_all(caller, user_id, "lost")
 
 
 def _update(control_plane: ControlPlane, caller: Any) -> Ready:
     user_id = _new_account(control_plane)
-    return lambda: control_plane.updates.update(user_id, UserChanges(title="CTO"), caller)
+    return lambda: control_plane.updates.update(caller, user_id, UserChanges(title="CTO"))
 
 
 def _change_emails(control_plane: ControlPlane, caller: Any) -> Ready:
@@ -154,12 +154,12 @@ def _change_emails(control_plane: ControlPlane, caller: Any) -> Ready:
     change = EmailChange(
         user_id, f"new-{name}@example.com", ExpectedUser(email=f"{name}@example.com")
     )
-    return lambda: control_plane.updates.change_emails([change], caller)
+    return lambda: control_plane.updates.change_emails(caller, [change])
 
 
 def _answer(control_plane: ControlPlane, caller: Any) -> Ready:
     answer = GivenAnswer(uuid4().hex * 2, "0" * 64)
-    return lambda: control_plane.syncs.answer([answer], caller, dry_run=False)
+    return lambda: control_plane.syncs.answer(caller, [answer], dry_run=False)
 
 
 def _revoke_all_sessions(control_plane: ControlPlane, caller: Any) -> Ready:
@@ -170,32 +170,32 @@ def _revoke_all_sessions(control_plane: ControlPlane, caller: Any) -> Ready:
 
 def _create_links(control_plane: ControlPlane, caller: Any) -> Ready:
     user_id = _new_account(control_plane)
-    return lambda: control_plane.links.create([user_id], caller)
+    return lambda: control_plane.links.create(caller, [user_id])
 
 
 def _mail_links(control_plane: ControlPlane, caller: Any) -> Ready:
     user_id = _new_account(control_plane)
-    return lambda: control_plane.links.mail([user_id], caller)
+    return lambda: control_plane.links.mail(caller, [user_id])
 
 
 def _new_published_batch(control_plane: ControlPlane) -> str:
     batch_id = _new_batch(control_plane)
-    return control_plane.batches.publish(batch_id, 1, OPERATOR).batch_id
+    return control_plane.batches.publish(OPERATOR, batch_id, 1).batch_id
 
 
 def _mail_many(control_plane: ControlPlane, caller: Any) -> Ready:
     batch_id = _new_published_batch(control_plane)
-    return lambda: control_plane.links.mail_many(batch_id, caller)
+    return lambda: control_plane.links.mail_many(caller, batch_id)
 
 
 def _stop_mailing(control_plane: ControlPlane, caller: Any) -> Ready:
-    mailing_id = control_plane.links.mail_many(_new_published_batch(control_plane), OPERATOR)
+    mailing_id = control_plane.links.mail_many(OPERATOR, _new_published_batch(control_plane))
     return lambda: control_plane.mail_queue.stop(mailing_id, caller)
 
 
 def _revoke_link(control_plane: ControlPlane, caller: Any) -> Ready:
-    [link] = control_plane.links.create([_new_account(control_plane)], OPERATOR)
-    return lambda: control_plane.links.revoke(link.url, caller)
+    [link] = control_plane.links.create(OPERATOR, [_new_account(control_plane)])
+    return lambda: control_plane.links.revoke(caller, link.url)
 
 
 def _create_token(control_plane: ControlPlane, caller: Any) -> Ready:
@@ -210,27 +210,27 @@ def _revoke_token(control_plane: ControlPlane, caller: Any) -> Ready:
 
 def _new_application(control_plane: ControlPlane) -> str:
     new = NewApplication(name=_new_name(), redirect_uris=["https://wiki.example.com/back"])
-    return control_plane.applications.create(new, OPERATOR).application.client_id
+    return control_plane.applications.create(OPERATOR, new).application.client_id
 
 
 def _create_application(control_plane: ControlPlane, caller: Any) -> Ready:
     new = NewApplication(name=_new_name(), redirect_uris=["https://wiki.example.com/back"])
-    return lambda: control_plane.applications.create(new, caller)
+    return lambda: control_plane.applications.create(caller, new)
 
 
 def _update_application(control_plane: ControlPlane, caller: Any) -> Ready:
     client_id, changes = _new_application(control_plane), ApplicationChanges(name=_new_name())
-    return lambda: control_plane.applications.update(client_id, changes, caller)
+    return lambda: control_plane.applications.update(caller, client_id, changes)
 
 
 def _rotate_secret(control_plane: ControlPlane, caller: Any) -> Ready:
     client_id = _new_application(control_plane)
-    return lambda: control_plane.applications.rotate_secret(client_id, caller, now=False)
+    return lambda: control_plane.applications.rotate_secret(caller, client_id, now=False)
 
 
 def _delete_application(control_plane: ControlPlane, caller: Any) -> Ready:
     client_id = _new_application(control_plane)
-    return lambda: control_plane.applications.delete(client_id, caller)
+    return lambda: control_plane.applications.delete(caller, client_id)
 
 
 def _record_export(control_plane: ControlPlane, caller: Any) -> Ready:
@@ -239,7 +239,7 @@ def _record_export(control_plane: ControlPlane, caller: Any) -> Ready:
 
 def _start_sync(control_plane: ControlPlane, caller: Any) -> Ready:
     form_key = _new_name()
-    return lambda: control_plane.syncs.start(form_key, "staff.csv", 1, caller)
+    return lambda: control_plane.syncs.start(caller, form_key, "staff.csv", 1)
 
 
 # The calls of signed-in users
@@ -363,17 +363,17 @@ def _signed_out_elsewhere(control_plane: ControlPlane, caller: Any) -> Ready:
 
 
 def _suspended(control_plane: ControlPlane, caller: Any) -> Ready:
-    return lambda: control_plane.lifecycle.suspend(caller.account.user_id, OPERATOR)
+    return lambda: control_plane.lifecycle.suspend(OPERATOR, caller.account.user_id)
 
 
 def _demoted(control_plane: ControlPlane, caller: Any) -> Ready:
     return lambda: control_plane.lifecycle.set_role(
-        caller.account.user_id, "collaborator", OPERATOR
+        OPERATOR, caller.account.user_id, "collaborator"
     )
 
 
 def _deleted(control_plane: ControlPlane, caller: Any) -> Ready:
-    return lambda: control_plane.lifecycle.delete(caller.account.user_id, OPERATOR)
+    return lambda: control_plane.lifecycle.delete(OPERATOR, caller.account.user_id)
 
 
 class End(NamedTuple):

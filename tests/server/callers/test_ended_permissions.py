@@ -121,7 +121,7 @@ def test_an_expired_token_or_session_writes_nothing(control_plane: ControlPlane)
         execute_sql(tx, "update sessions set expires_at = 1")
     for caller in callers:
         with pytest.raises(NotAuthenticated):
-            control_plane.batches.open("key", "fail", caller)
+            control_plane.batches.open(caller, "key", "fail")
     with pytest.raises(NotAuthenticated):
         control_plane.tokens.create_personal(callers[1], "laptop", 1)
 
@@ -154,15 +154,15 @@ def test_a_collaborator_with_a_session_is_no_owner(control_plane: ControlPlane) 
         r"this requires the role owner$"
     )
     with pytest.raises(NotPermitted, match=refusal):
-        control_plane.batches.open("key", "fail", session_caller(control_plane, ann.user_id))
+        control_plane.batches.open(session_caller(control_plane, ann.user_id), "key", "fail")
 
 
 def test_the_release_of_a_batch_without_rows_checks_its_caller(control_plane: ControlPlane) -> None:
     caller = token_caller(control_plane)
-    batch = control_plane.batches.open("key", "fail", caller)
+    batch = control_plane.batches.open(caller, "key", "fail")
     control_plane.tokens.revoke("laptop", OPERATOR)
     with pytest.raises(NotAuthenticated):
-        control_plane.batches.release(batch.batch_id, caller)
+        control_plane.batches.release(caller, batch.batch_id)
 
 
 class HeldTransaction:
@@ -270,14 +270,14 @@ def test_long_work_stops_at_the_first_transaction_after_its_permission_ended(
 ) -> None:
     caller = ENDS[way].caller(control_plane, new_owner(control_plane))
     end_permission = ENDS[way].prepare(control_plane, caller)
-    batch_id = control_plane.batches.open("key", "fail", caller).batch_id
+    batch_id = control_plane.batches.open(caller, "key", "fail").batch_id
     for chunk, names in enumerate(("abc", "d")):
-        control_plane.batches.reserve(batch_id, chunk, checked_users(*names), caller)
-    call: Callable[[], object] = partial(control_plane.batches.release, batch_id, caller)
+        control_plane.batches.reserve(caller, batch_id, chunk, checked_users(*names))
+    call: Callable[[], object] = partial(control_plane.batches.release, caller, batch_id)
     if work == "undo":
-        control_plane.batches.publish(batch_id, 4, caller)
+        control_plane.batches.publish(caller, batch_id, 4)
         monkeypatch.setattr(undo, "_SLICE", 3)
-        call = partial(control_plane.batches.undo, batch_id, "", caller, force=True, dry_run=False)
+        call = partial(control_plane.batches.undo, caller, batch_id, "", force=True, dry_run=False)
 
     after_deletion(control_plane, monkeypatch, end_permission)
     with suppress(NotAuthenticated):  # an undo returns what it has deleted before

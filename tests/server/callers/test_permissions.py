@@ -276,28 +276,28 @@ def test_the_audit_log_as_a_file_needs_the_permission_to_read_it(
 def test_calls_for_a_program_of_ones_own_need_a_permission_too(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = control_plane.batches.open("key", "fail", OPERATOR)
+    batch = control_plane.batches.open(OPERATOR, "key", "fail")
     owner = session_caller(control_plane, new_owner(control_plane))
     control_plane.tokens.create_personal(owner, "laptop", 1)
-    assert control_plane.batches.key_of(batch.batch_id, owner) == "key"
+    assert control_plane.batches.key_of(owner, batch.batch_id) == "key"
 
     others = OWNER - {Permission.MANAGE_TOKENS, Permission.CREATE_ACCOUNTS}
     monkeypatch.setattr(callers, "USER_ROLES", {"owner": others})
     with pytest.raises(NotPermitted, match="may not manage tokens: only the operator may"):
         control_plane.tokens.create_personal(owner, "desktop", 1)
     with pytest.raises(NotPermitted, match="may not create accounts"):
-        control_plane.batches.key_of(batch.batch_id, owner)
+        control_plane.batches.key_of(owner, batch.batch_id)
 
 
 def test_a_repeated_call_mails_no_links_for_those_who_may_not_create_accounts(
     control_plane: ControlPlane,
 ) -> None:
     users = checked_users("ann")
-    control_plane.batches.create("key", users, "fail", OPERATOR)
+    control_plane.batches.create(OPERATOR, "key", users, "fail")
     reader = KINDS["operator's token: reader"].new_caller(control_plane)
     before = rows(control_plane)
     with pytest.raises(NotPermitted):
-        control_plane.batches.create("key", users, "fail", reader, mail_links=True)
+        control_plane.batches.create(reader, "key", users, "fail", mail_links=True)
     assert rows(control_plane) == before
-    control_plane.batches.create("key", users, "fail", OPERATOR, mail_links=True)
+    control_plane.batches.create(OPERATOR, "key", users, "fail", mail_links=True)
     assert rows(control_plane) != before

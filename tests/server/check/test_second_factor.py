@@ -35,7 +35,7 @@ def test_an_application_that_requires_a_factor_which_nobody_is_asked_for_is_name
         new = NewApplication(
             name="Wiki", redirect_uris=["https://wiki.example"], requires_second_factor=True
         )
-        control_plane.applications.create(new, OPERATOR)
+        control_plane.applications.create(OPERATOR, new)
         asked, unasked = (
             look(database, "applications", "optional"),
             look(database, "applications", "off"),
@@ -54,7 +54,7 @@ def test_owners_without_a_second_factor_are_counted_and_a_policy_makes_it_a_warn
 ) -> None:
     create_accounts(control_plane, "ann", "boss")
     _, boss = (user.user_id for user in find_accounts(control_plane))
-    control_plane.lifecycle.set_role(boss, "owner", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, boss, "owner")
     found = look(control_plane.settings.database, "owners", mode)
     assert (found.status, "1 has no second factor" in found.found) == (status, mode != "off")
     with control_plane.store.write() as tx:

@@ -60,8 +60,8 @@ def scraped(url: str) -> dict[str, str]:
 def test_the_metrics_have_the_version_the_schema_the_workers_and_the_published_accounts(
     control_plane: ControlPlane, scrape: Scrape
 ) -> None:
-    batch = control_plane.batches.open("key", "fail", OPERATOR)
-    control_plane.batches.reserve(batch.batch_id, 0, checked_users("ann"), OPERATOR)
+    batch = control_plane.batches.open(OPERATOR, "key", "fail")
+    control_plane.batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("ann"))
 
     values = scrape()
 
@@ -87,7 +87,7 @@ def test_batches_and_the_users_that_they_create_and_an_undo_deletes_are_counted(
     batch = next(iter(sdk.batch.list(max_items=1)))
     sdk.batch.undo(batch.batch_id, dry_run=True)
     sdk.batch.undo(batch.batch_id)
-    open_batch = control_plane.batches.open("key", "fail", OPERATOR)
+    open_batch = control_plane.batches.open(OPERATOR, "key", "fail")
     sdk.batch.drop(open_batch.batch_id)
 
     after = scrape()

@@ -46,8 +46,8 @@ def served(postgres_databases: PostgresDatabases) -> Iterator[Served]:
             [f"{name}@example.com" for name in ("jane", "joe", "boss", "gone", "anna")]
         )
         ids = {user.email.partition("@")[0]: user.user_id for user in found if user}
-        control_plane.lifecycle.set_role(ids["boss"], "owner", OPERATOR)
-        control_plane.lifecycle.delete(ids["gone"], OPERATOR)
+        control_plane.lifecycle.set_role(OPERATOR, ids["boss"], "owner")
+        control_plane.lifecycle.delete(OPERATOR, ids["gone"])
         with serve_in_process(control_plane) as url:
             yield Served(url, {"Authorization": f"Bearer {token}"}, ids)
 

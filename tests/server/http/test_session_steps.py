@@ -96,7 +96,7 @@ class Site:
             for name in ("jane", "kim", "lee")
         }
         for user_id in self.ids.values():
-            control_plane.lifecycle.set_role(user_id, "owner", OPERATOR)
+            control_plane.lifecycle.set_role(OPERATOR, user_id, "owner")
 
     def naming(self, step: Step) -> set[str]:
         """List the routes that name a step."""

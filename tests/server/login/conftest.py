@@ -23,4 +23,4 @@ def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
 
 def _create_accounts(control_plane: ControlPlane) -> None:
     users = [checked_user(EMAIL, PASSWORD), checked_user("none@example.com")]
-    control_plane.batches.create("key", users, "fail", OPERATOR, [(0, PASSWORD)])
+    control_plane.batches.create(OPERATOR, "key", users, "fail", [(0, PASSWORD)])

@@ -77,7 +77,7 @@ def make_owners(deployment: HttpDeployment) -> None:
     with closing(deployment.control_plane()) as control_plane:
         for user in control_plane.users.find(["jane@example.com", "kurt@example.com"]):
             assert user
-            control_plane.lifecycle.set_role(user.user_id, "owner", OPERATOR)
+            control_plane.lifecycle.set_role(OPERATOR, user.user_id, "owner")
 
 
 @pytest.mark.both_stores

@@ -57,7 +57,7 @@ def arrive(control_plane: ControlPlane, password_hash: str, number: int = 1) -> 
         )
         for i in range(number)
     ]
-    control_plane.batches.create("arrive", users, "fail", OPERATOR)
+    control_plane.batches.create(OPERATOR, "arrive", users, "fail")
 
 
 def request_session(url: str, email: str, password: str = "wrong password") -> tuple[int, float]:
@@ -107,7 +107,7 @@ def test_a_rehash_that_cannot_be_stored_does_not_fail_the_sign_in(
 def arrive_beside_jane(control_plane: ControlPlane, number: int) -> None:
     arrive(control_plane, FAST, number)
     users = [checked_user("jane@example.com", PASSWORD)]
-    control_plane.batches.create("ours", users, "fail", OPERATOR, [(0, PASSWORD)])
+    control_plane.batches.create(OPERATOR, "ours", users, "fail", [(0, PASSWORD)])
 
 
 def stop_imported(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:

@@ -145,11 +145,11 @@ def test_a_wrong_password_leaves_the_session_of_the_browser(control_plane: Contr
 
 
 def test_a_user_of_an_open_batch_cannot_sign_in(control_plane: ControlPlane) -> None:
-    batch = control_plane.batches.open("open", "fail", OPERATOR)
+    batch = control_plane.batches.open(OPERATOR, "open", "fail")
     control_plane.batches.reserve(
-        batch.batch_id, 0, [checked_user("open@example.com", PASSWORD)], OPERATOR
+        OPERATOR, batch.batch_id, 0, [checked_user("open@example.com", PASSWORD)]
     )
-    control_plane.batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR)
+    control_plane.batches.hash(OPERATOR, batch.batch_id, [(0, PASSWORD)])
     with pytest.raises(InvalidCredentials):
         sign_in_at_home(control_plane, "open@example.com")
 
@@ -238,7 +238,7 @@ def test_each_of_several_concurrent_sign_ins_gets_its_own_result(
 ) -> None:
     kim, lee = "kim@example.com", "lee@example.com"
     users = [checked_user(email, PASSWORD) for email in (kim, lee)]
-    control_plane.batches.create("more", users, "fail", OPERATOR, passwords_for(users))
+    control_plane.batches.create(OPERATOR, "more", users, "fail", passwords_for(users))
     with control_plane.store.write() as tx:
         tx.accounts.set_suspended(get_account(control_plane, lee).user_id, tx.now())
     answers = sign_in_at_once(

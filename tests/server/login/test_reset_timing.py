@@ -48,7 +48,7 @@ def site(tmp_path: Path, emails: list[str]) -> Iterator[MailSite]:
         site = MailSite(tmp_path, relay_environment(relay.port, "none"))
         for first in range(0, len(emails), 500):
             users = checked_users(*emails[first : first + 500])
-            site.control_plane.batches.create(str(first), users, "fail", OPERATOR, [])
+            site.control_plane.batches.create(OPERATOR, str(first), users, "fail", [])
         with site:
             yield site
             relay.wait_for(len(emails), 90)  # many at once come at random times

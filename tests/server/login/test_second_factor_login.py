@@ -311,7 +311,7 @@ def test_an_owner_whose_codes_are_off_is_told_to_ask_the_operator(
         execute_sql(tx, "update factor_states set failures = 100")
     with pytest.raises(CodesOff, match="or ask an owner"):
         login.by_code(begun, code_shown(seed), HOME)
-    control_plane.lifecycle.set_role(begun.user_id, "owner", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, begun.user_id, "owner")
     with pytest.raises(CodesOff, match="ask the operator"):
         login.by_code(half(control_plane), code_shown(seed), HOME)
 
@@ -489,9 +489,9 @@ def test_a_changed_account_ends_half_a_sign_in(control_plane: ControlPlane, chan
         control_plane.password_changes.by_link(create_link(control_plane), CHOSEN, HOME)
     elif change == "email":
         changes = UserChanges(email="new@example.com")
-        control_plane.updates.update(user_id, changes, OPERATOR)
+        control_plane.updates.update(OPERATOR, user_id, changes)
     elif change == "sso":
-        control_plane.updates.update(user_id, UserChanges(is_sso_user=True), OPERATOR)
+        control_plane.updates.update(OPERATOR, user_id, UserChanges(is_sso_user=True))
     elif change == "signed out":
         control_plane.sessions.revoke_all(user_id, OPERATOR)
     elif change == "signed out elsewhere":
@@ -500,8 +500,8 @@ def test_a_changed_account_ends_half_a_sign_in(control_plane: ControlPlane, chan
     elif change == "suspended":
         suspend(control_plane)
     elif change == "suspended and restored":
-        control_plane.lifecycle.suspend(user_id, OPERATOR)
-        control_plane.lifecycle.restore(user_id, OPERATOR)
+        control_plane.lifecycle.suspend(OPERATOR, user_id)
+        control_plane.lifecycle.restore(OPERATOR, user_id)
     elif change == "many suspended":
         with control_plane.store.write() as tx:
             tx.accounts.lock([user_id])

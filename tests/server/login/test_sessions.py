@@ -192,7 +192,7 @@ def test_signing_out_during_another_sign_in_in_the_browser_does_not_deadlock(
 ) -> None:
     kim = "kim@example.com"
     control_plane.batches.create(
-        "more", [checked_user(kim, PASSWORD)], "fail", OPERATOR, [(0, PASSWORD)]
+        OPERATOR, "more", [checked_user(kim, PASSWORD)], "fail", [(0, PASSWORD)]
     )
     before = sign_in(control_plane, kim, PASSWORD, HOME)
     user = control_plane.sessions.authenticate(before.session)

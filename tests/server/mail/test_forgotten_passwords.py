@@ -36,7 +36,7 @@ JANE = "jane@example.com"
 def create_jane(control_plane: ControlPlane, *, is_sso_user: bool = False) -> str:
     if is_sso_user:
         user = structs.replace(checked_user(JANE), is_sso_user=True)
-        control_plane.batches.create("jane", [user], "fail", OPERATOR, [])
+        control_plane.batches.create(OPERATOR, "jane", [user], "fail", [])
     else:
         create_accounts(control_plane, "jane")
     [jane] = control_plane.users.find([JANE])
@@ -101,11 +101,11 @@ def test_a_request_revokes_no_link_of_an_administrator_and_stops_no_mail_with_on
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
     jane = create_jane(control_plane)
-    [link] = control_plane.links.create([jane], OPERATOR)
+    [link] = control_plane.links.create(OPERATOR, [jane])
     request(control_plane)
     send_all(control_plane)
     control_plane.password_changes.link_account(link.url.partition("#")[2])
-    control_plane.links.mail([jane], OPERATOR)
+    control_plane.links.mail(OPERATOR, [jane])
     request(control_plane)
     send_all(control_plane)
     assert sorted(mail.subject for mail in relay.received) == [
@@ -144,11 +144,11 @@ def test_a_user_who_signs_in_by_sso_gets_a_mail_that_says_so_and_a_link_where_th
 
 def test_other_people_get_no_mail(control_plane: ControlPlane, relay: TestRelay) -> None:
     jane = create_jane(control_plane)
-    control_plane.updates.update(jane, UserChanges(email="j.doe@example.com"), OPERATOR)
+    control_plane.updates.update(OPERATOR, jane, UserChanges(email="j.doe@example.com"))
     send_all(control_plane)
     relay.received.clear()
     request(control_plane)  # the former email may be the mailbox of somebody else
-    control_plane.lifecycle.suspend(jane, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, jane)
     request(control_plane, "j.doe@example.com")
     request(control_plane, "nobody@example.com")
     send_all(control_plane)
@@ -180,7 +180,7 @@ def test_an_account_that_is_suspended_before_its_mail_is_sent_gets_none(
     request(control_plane)
     send_all(control_plane)
     assert len(mails(control_plane)) == 1
-    control_plane.lifecycle.suspend(jane, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, jane)
     assert mails(control_plane) == []
 
 

@@ -30,7 +30,7 @@ def user_ids(control_plane: ControlPlane, *names: str) -> list[str]:
 
 def request_links(control_plane: ControlPlane, *names: str) -> None:
     create_accounts(control_plane, *names, password=None)
-    control_plane.links.mail(user_ids(control_plane, *names), OPERATOR)
+    control_plane.links.mail(OPERATOR, user_ids(control_plane, *names))
 
 
 def set_password(control_plane: ControlPlane, secret: str) -> None:
@@ -79,8 +79,8 @@ def test_a_mail_that_is_not_delivered_replaces_no_link(
 ) -> None:
     create_accounts(control_plane, "jane", password=None)
     [jane] = user_ids(control_plane, "jane")
-    [link] = control_plane.links.create([jane], OPERATOR)
-    control_plane.links.mail([jane], OPERATOR)
+    [link] = control_plane.links.create(OPERATOR, [jane])
+    control_plane.links.mail(OPERATOR, [jane])
     codes = []
 
     def answer(text: str) -> str:
@@ -102,9 +102,9 @@ def test_a_mail_that_is_delivered_replaces_the_link_and_no_link_of_another_kind(
 ) -> None:
     create_accounts(control_plane, "jane", password=None)
     [jane] = user_ids(control_plane, "jane")
-    [link] = control_plane.links.create([jane], OPERATOR)
+    [link] = control_plane.links.create(OPERATOR, [jane])
     control_plane.password_resets.request("jane@example.com", "192.0.2.1")
-    control_plane.links.mail([jane], OPERATOR)
+    control_plane.links.mail(OPERATOR, [jane])
     send_all(control_plane)
     with pytest.raises(LinkInvalid):
         control_plane.password_changes.link_account(secret_of(link.url))
@@ -122,8 +122,8 @@ def test_a_link_works_whose_mail_has_arrived_though_the_reply_was_lost(
         with closing(cheap_control_plane(settings)) as control_plane:
             create_accounts(control_plane, "jane", password=None)
             [jane] = user_ids(control_plane, "jane")
-            [link] = control_plane.links.create([jane], OPERATOR)
-            control_plane.links.mail([jane], OPERATOR)
+            [link] = control_plane.links.create(OPERATOR, [jane])
+            control_plane.links.mail(OPERATOR, [jane])
             relay.faults = {"end of data": CUT}
             send_all(control_plane)
             [arrived] = relay.accepted
@@ -147,7 +147,7 @@ def test_the_newest_of_several_mails_has_the_link_that_works(
 ) -> None:
     request_links(control_plane, "jane")
     send_all(control_plane)
-    control_plane.links.mail(user_ids(control_plane, "jane"), OPERATOR)
+    control_plane.links.mail(OPERATOR, user_ids(control_plane, "jane"))
     send_all(control_plane)
     first, second = (mail.code for mail in relay.received)
     with pytest.raises(LinkInvalid):
@@ -160,7 +160,7 @@ def test_a_mail_that_is_requested_twice_before_it_is_sent_is_sent_once(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
     request_links(control_plane, "jane", "joe")
-    control_plane.links.mail(user_ids(control_plane, "jane"), OPERATOR)
+    control_plane.links.mail(OPERATOR, user_ids(control_plane, "jane"))
     send_all(control_plane)
     assert sorted(mail.recipients[0][:4] for mail in relay.received) == ["jane", "joe@"]
 
@@ -187,9 +187,9 @@ def test_no_mail_is_sent_after_its_account_was_changed_so_that_links_end(
     request_links(control_plane, "jane", "joe")
     jane = user_ids(control_plane, "jane")[0]
     if ending == "set_role":
-        control_plane.lifecycle.set_role(jane, "owner", OPERATOR)
+        control_plane.lifecycle.set_role(OPERATOR, jane, "owner")
     else:
-        getattr(control_plane.lifecycle, ending)(jane, OPERATOR)
+        getattr(control_plane.lifecycle, ending)(OPERATOR, jane)
     send_all(control_plane)
     subjects = [mail.subject for mail in relay.to("jane@example.com")]
     assert "Set the password of your account" not in subjects
@@ -202,12 +202,12 @@ def test_the_link_of_a_mail_that_is_on_its_way_dies_with_the_suspension(
     request_links(control_plane, "jane")
 
     def suspend(_: str) -> None:
-        control_plane.lifecycle.suspend(user_ids(control_plane, "jane")[0], OPERATOR)
+        control_plane.lifecycle.suspend(OPERATOR, user_ids(control_plane, "jane")[0])
 
     relay.on_data = suspend  # while the server waits for the reply
     send_all(control_plane)
     [mail] = relay.received
-    control_plane.lifecycle.restore(user_ids(control_plane, "jane")[0], OPERATOR)
+    control_plane.lifecycle.restore(OPERATOR, user_ids(control_plane, "jane")[0])
     with pytest.raises(LinkInvalid):
         set_password(control_plane, mail.code)
     assert mails(control_plane) == []
@@ -216,9 +216,9 @@ def test_the_link_of_a_mail_that_is_on_its_way_dies_with_the_suspension(
 def test_a_suspended_account_gets_no_link(control_plane: ControlPlane) -> None:
     create_accounts(control_plane, "jane")
     [jane] = user_ids(control_plane, "jane")
-    control_plane.lifecycle.suspend(jane, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, jane)
     with pytest.raises(LinkRefused, match="suspended"):
-        control_plane.links.mail([jane], OPERATOR)
+        control_plane.links.mail(OPERATOR, [jane])
     assert mails(control_plane) == []
 
 
@@ -226,7 +226,7 @@ def test_a_mail_is_not_sent_after_its_account_got_a_link_otherwise(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
     request_links(control_plane, "jane")
-    [link] = control_plane.links.create(user_ids(control_plane, "jane"), OPERATOR)
+    [link] = control_plane.links.create(OPERATOR, user_ids(control_plane, "jane"))
     send_all(control_plane)
     assert relay.received == []
     set_password(control_plane, secret_of(link.url))
@@ -237,7 +237,7 @@ def test_a_mail_goes_to_the_email_that_the_account_has_when_it_is_sent(
 ) -> None:
     request_links(control_plane, "jane")
     [jane] = user_ids(control_plane, "jane")
-    control_plane.updates.update(jane, UserChanges(email="j.doe@example.com"), OPERATOR)
+    control_plane.updates.update(OPERATOR, jane, UserChanges(email="j.doe@example.com"))
     send_all(control_plane)
     addresses = [mail.recipients[0] for mail in relay.received if mail.code]
     assert addresses == ["j.doe@example.com"]
@@ -249,7 +249,7 @@ def test_the_link_that_a_changed_email_has_received_is_dead(
     request_links(control_plane, "jane")
     send_all(control_plane)
     [jane] = user_ids(control_plane, "jane")
-    control_plane.updates.update(jane, UserChanges(email="j.doe@example.com"), OPERATOR)
+    control_plane.updates.update(OPERATOR, jane, UserChanges(email="j.doe@example.com"))
     with pytest.raises(LinkInvalid):
         set_password(control_plane, relay.received[0].code)
 
@@ -259,8 +259,8 @@ def test_links_that_a_token_requested_are_not_sent_after_it_was_revoked(
 ) -> None:
     create_accounts(control_plane, "jane", "joe", password=None)
     jane, joe = user_ids(control_plane, "jane", "joe")
-    control_plane.links.mail([jane], token_caller(control_plane, "laptop"))
-    control_plane.links.mail([joe], OPERATOR)
+    control_plane.links.mail(token_caller(control_plane, "laptop"), [jane])
+    control_plane.links.mail(OPERATOR, [joe])
     control_plane.tokens.revoke("laptop", OPERATOR)
     send_all(control_plane)
     assert [mail.recipients for mail in relay.received] == [["joe@example.com"]]
@@ -271,9 +271,9 @@ def test_links_that_an_owner_requested_are_not_sent_after_the_role_has_ended(
 ) -> None:
     create_accounts(control_plane, "root", "boss", "joe")
     root, boss, joe = user_ids(control_plane, "root", "boss", "joe")
-    control_plane.lifecycle.set_role(root, "owner", OPERATOR)
-    control_plane.lifecycle.set_role(boss, "owner", OPERATOR)
-    control_plane.links.mail([joe], session_caller(control_plane, boss))
-    control_plane.lifecycle.set_role(boss, "collaborator", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, root, "owner")
+    control_plane.lifecycle.set_role(OPERATOR, boss, "owner")
+    control_plane.links.mail(session_caller(control_plane, boss), [joe])
+    control_plane.lifecycle.set_role(OPERATOR, boss, "collaborator")
     send_all(control_plane)
     assert relay.to("joe@example.com") == []

@@ -37,18 +37,18 @@ def control_plane(control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) 
 
 def open_batch(control_plane: ControlPlane, names: str = NAMES) -> str:
     """Open a batch, and reserve the emails of its users."""
-    batch_id = control_plane.batches.open(f"key-{names}", "fail", OPERATOR).batch_id
+    batch_id = control_plane.batches.open(OPERATOR, f"key-{names}", "fail").batch_id
     users = checked_users(*names)
     for number in range(0, len(names), 3):
         part = users[number : number + 3]
-        control_plane.batches.reserve(batch_id, number // 3, part, OPERATOR)
+        control_plane.batches.reserve(OPERATOR, batch_id, number // 3, part)
     return batch_id
 
 
 def publish(control_plane: ControlPlane, names: str = NAMES) -> str:
     """Publish a batch whose users get links by mail."""
     batch_id = open_batch(control_plane, names)
-    control_plane.batches.publish(batch_id, len(names), OPERATOR, mail_links=True)
+    control_plane.batches.publish(OPERATOR, batch_id, len(names), mail_links=True)
     return batch_id
 
 
@@ -89,7 +89,7 @@ def test_a_small_batch_mails_links_to_those_who_have_no_password_and_are_not_sus
     users.append(suspended)
     for _ in range(2):  # the second call is a repeated one
         control_plane.batches.create(
-            "key", users, "fail", OPERATOR, [(1, PASSWORD)], mail_links=True
+            OPERATOR, "key", users, "fail", [(1, PASSWORD)], mail_links=True
         )
     send_all(control_plane)
     assert names_of(relay) == "a"
@@ -100,7 +100,7 @@ def test_a_small_batch_mails_links_to_those_who_have_no_password_and_are_not_sus
 def test_a_batch_that_is_dropped_mails_nobody(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
-    control_plane.batches.drop(open_batch(control_plane), OPERATOR)
+    control_plane.batches.drop(OPERATOR, open_batch(control_plane))
     send_all(control_plane)
     assert (relay.received, control_plane.mail_queue.list_mailings()) == ([], [])
 
@@ -109,9 +109,9 @@ def test_a_batch_that_was_published_without_mails_gets_them_by_a_repeated_call_o
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
     batch_id = open_batch(control_plane)
-    control_plane.batches.publish(batch_id, 7, OPERATOR)
+    control_plane.batches.publish(OPERATOR, batch_id, 7)
     for _ in range(2):
-        control_plane.batches.publish(batch_id, 7, OPERATOR, mail_links=True)
+        control_plane.batches.publish(OPERATOR, batch_id, 7, mail_links=True)
         send_all(control_plane)
     assert names_of(relay) == NAMES
 
@@ -124,7 +124,7 @@ def test_an_undo_ends_what_was_not_sent_and_the_links_that_were(
     sender = sender_of(control_plane)
     while len(relay.received) < 3:
         sender.send_next()
-    control_plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
+    control_plane.batches.undo(OPERATOR, batch_id, "", force=False, dry_run=False)
     send_all(control_plane)
     assert len(relay.received) == 3
     assert mails(control_plane) == []
@@ -138,7 +138,7 @@ def test_an_undo_that_keeps_all_accounts_ends_their_mails_too(
     batch_id = publish(control_plane)
     with control_plane.store.write() as tx:
         execute_sql(tx, "update users set used_at = 1")
-    control_plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
+    control_plane.batches.undo(OPERATOR, batch_id, "", force=False, dry_run=False)
     send_all(control_plane)
     assert relay.received == []
 
@@ -158,7 +158,7 @@ def test_a_mailing_that_is_stopped_sends_no_more_and_says_so_in_the_audit_log(
     assert len(relay.received) == 3
     events = [(one.event, one.subject) for one in control_plane.audit_log.list(0, 100)]
     assert events[-2:] == [("mailing.requested", batch_id), ("mailing.stopped", batch_id)]
-    control_plane.batches.publish(batch_id, 7, OPERATOR, mail_links=True)
+    control_plane.batches.publish(OPERATOR, batch_id, 7, mail_links=True)
     assert control_plane.mail_queue.list_mailings()[0].state == "stopped"
 
 
@@ -171,12 +171,12 @@ def test_links_to_all_accounts_that_nobody_can_sign_in_to(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
     for names in ("abc", "def"):
-        control_plane.batches.publish(open_batch(control_plane, names), 3, OPERATOR)
-    first = control_plane.links.mail_many("", OPERATOR)
-    assert control_plane.links.mail_many("", OPERATOR) == first
+        control_plane.batches.publish(OPERATOR, open_batch(control_plane, names), 3)
+    first = control_plane.links.mail_many(OPERATOR, "")
+    assert control_plane.links.mail_many(OPERATOR, "") == first
     send_all(control_plane)
     assert names_of(relay) == "abcdef"
-    assert control_plane.links.mail_many("", OPERATOR) != first
+    assert control_plane.links.mail_many(OPERATOR, "") != first
 
 
 @pytest.mark.both_stores
@@ -185,8 +185,8 @@ def test_two_requests_at_once_are_one_mailing(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, *, of_a_batch: bool
 ) -> None:
     batch_id = open_batch(control_plane)
-    control_plane.batches.publish(batch_id, 7, OPERATOR)
-    request = partial(control_plane.links.mail_many, batch_id if of_a_batch else "", OPERATOR)
+    control_plane.batches.publish(OPERATOR, batch_id, 7)
+    request = partial(control_plane.links.mail_many, OPERATOR, batch_id if of_a_batch else "")
     others: list[Future[str]] = []
     find = Outbox.find_running
 
@@ -208,9 +208,9 @@ def test_two_requests_at_once_are_one_mailing(
 
 def test_a_batch_without_accounts_cannot_be_mailed(control_plane: ControlPlane) -> None:
     with pytest.raises(BatchGone):
-        control_plane.links.mail_many(open_batch(control_plane), OPERATOR)
+        control_plane.links.mail_many(OPERATOR, open_batch(control_plane))
     with pytest.raises(NotFound):
-        control_plane.links.mail_many("bat_none", OPERATOR)
+        control_plane.links.mail_many(OPERATOR, "bat_none")
 
 
 def test_a_user_who_can_sign_in_by_now_gets_no_mail(
@@ -219,7 +219,7 @@ def test_a_user_who_can_sign_in_by_now_gets_no_mail(
     publish(control_plane)
     [user] = control_plane.users.find(["a@example.com"])
     assert user
-    [link] = control_plane.links.create([user.user_id], OPERATOR)
+    [link] = control_plane.links.create(OPERATOR, [user.user_id])
     client = ClientInfo("192.0.2.1", "Firefox")
     control_plane.password_changes.by_link(secret_of(link.url), NEW_PASSWORD, client)
     send_all(control_plane)
@@ -229,14 +229,14 @@ def test_a_user_who_can_sign_in_by_now_gets_no_mail(
 def test_a_mail_by_itself_does_not_wait_for_those_of_a_batch(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
-    control_plane.batches.publish(open_batch(control_plane, "x"), 1, OPERATOR)
+    control_plane.batches.publish(OPERATOR, open_batch(control_plane, "x"), 1)
     publish(control_plane)
     sender = sender_of(control_plane)
     while not relay.received:
         sender.send_next()
     [user] = control_plane.users.find(["x@example.com"])
     assert user
-    control_plane.links.mail([user.user_id], OPERATOR)
+    control_plane.links.mail(OPERATOR, [user.user_id])
     while len(relay.received) < 2:
         sender.send_next()
     assert relay.received[1].recipients == ["x@example.com"]
@@ -305,5 +305,5 @@ def test_without_a_relay_a_batch_with_mails_is_refused_and_stays_open(
 ) -> None:
     batch_id = open_batch(without_relay)
     with pytest.raises(MailUnavailable, match="ANYSCALE_SMTP_HOST"):
-        without_relay.batches.publish(batch_id, 7, OPERATOR, mail_links=True)
-    assert without_relay.batches.show(batch_id, OPERATOR).state == "open"
+        without_relay.batches.publish(OPERATOR, batch_id, 7, mail_links=True)
+    assert without_relay.batches.show(OPERATOR, batch_id).state == "open"

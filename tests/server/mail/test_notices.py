@@ -59,7 +59,7 @@ def test_the_first_password_of_an_account_is_no_change(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
     jane = create_jane(control_plane, password=None)
-    control_plane.links.mail([jane], OPERATOR)
+    control_plane.links.mail(OPERATOR, [jane])
     send_all(control_plane)
     [mail] = relay.received
     control_plane.password_changes.by_link(mail.code, NEW_PASSWORD, CLIENT)
@@ -70,7 +70,7 @@ def test_a_changed_email_is_told_to_both_addresses(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
     jane = create_jane(control_plane)
-    control_plane.updates.update(jane, UserChanges(email="j.doe@example.com"), OPERATOR)
+    control_plane.updates.update(OPERATOR, jane, UserChanges(email="j.doe@example.com"))
     subject = "The email of your account was changed"
     assert sent(control_plane, relay) == [
         ("j.doe@example.com", subject),
@@ -82,7 +82,7 @@ def test_an_email_in_another_spelling_is_told_once(
     control_plane: ControlPlane, relay: TestRelay
 ) -> None:
     jane = create_jane(control_plane)
-    control_plane.updates.update(jane, UserChanges(email="Jane@example.com"), OPERATOR)
+    control_plane.updates.update(OPERATOR, jane, UserChanges(email="Jane@example.com"))
     assert [address for address, _ in sent(control_plane, relay)] == ["Jane@example.com"]
 
 
@@ -93,9 +93,9 @@ def test_a_new_owner_is_told_and_a_former_one_is_not(
     create_accounts(control_plane, "root")
     [root] = control_plane.users.find(["root@example.com"])
     assert root
-    control_plane.lifecycle.set_role(root.user_id, "owner", OPERATOR)
-    control_plane.lifecycle.set_role(jane, "owner", OPERATOR)
-    control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, root.user_id, "owner")
+    control_plane.lifecycle.set_role(OPERATOR, jane, "owner")
+    control_plane.lifecycle.set_role(OPERATOR, jane, "collaborator")
     subjects = [subject for address, subject in sent(control_plane, relay) if "jane" in address]
     assert subjects == ["Your account is an owner's now"]
 
@@ -153,8 +153,8 @@ def test_factors_that_an_owner_has_removed_are_told(
 ) -> None:
     jane = create_jane(control_plane)
     add_app(control_plane, jane)
-    control_plane.factor_removal.remove_all(jane, "lost phone", OPERATOR)
-    control_plane.factor_removal.remove_all(jane, "lost phone", OPERATOR)
+    control_plane.factor_removal.remove_all(OPERATOR, jane, "lost phone")
+    control_plane.factor_removal.remove_all(OPERATOR, jane, "lost phone")
     subject = "A second factor of your account was removed"
     assert sent(control_plane, relay) == [("jane@example.com", subject)]
 
@@ -170,9 +170,9 @@ def test_notices_to_many_come_after_links_and_notices_to_one(
         for user in found
         if user
     ]
-    control_plane.updates.change_emails(changes, OPERATOR)
+    control_plane.updates.change_emails(OPERATOR, changes)
     change_password(control_plane, jane)
-    control_plane.links.mail([jane], OPERATOR)
+    control_plane.links.mail(OPERATOR, [jane])
     send_all(control_plane)
     to_jane = [mail.recipients == ["jane@example.com"] for mail in relay.received]
     assert to_jane == [True] * 2 + [False] * 4
@@ -182,7 +182,7 @@ def test_a_suspension_deletes_the_mails_to_the_account(control_plane: ControlPla
     jane = create_jane(control_plane)
     change_password(control_plane, jane)
     assert len(mails(control_plane)) == 1
-    control_plane.lifecycle.suspend(jane, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, jane)
     assert mails(control_plane) == []
 
 
@@ -192,7 +192,7 @@ def test_a_suspended_account_gets_no_mail_that_is_due_nevertheless(
 ) -> None:
     jane = create_jane(control_plane)
     if has_link:
-        control_plane.links.mail([jane], OPERATOR)
+        control_plane.links.mail(OPERATOR, [jane])
     else:
         change_password(control_plane, jane)
     with control_plane.store.write() as tx:
@@ -238,7 +238,7 @@ def test_two_changes_of_factors_that_become_one_mail_are_both_named(
         control_plane.outbox.add_notice(tx, FACTOR_REMOVED, jane, "user:jane")
     send_all(control_plane)
     assert "    an app that shows codes, added on " in relay.received[-1].text
-    control_plane.factor_removal.remove_all(jane, "lost phone", OPERATOR)
+    control_plane.factor_removal.remove_all(OPERATOR, jane, "lost phone")
     send_all(control_plane)
     assert "that it has now:\n\n    none\n" in relay.received[-1].text
 
@@ -253,6 +253,6 @@ def without_relay(store_deployment: Deployment) -> Iterator[ControlPlane]:
 def test_without_a_relay_nothing_is_to_be_mailed(without_relay: ControlPlane) -> None:
     jane = create_jane(without_relay)
     change_password(without_relay, jane)
-    without_relay.updates.update(jane, UserChanges(email="j.doe@example.com"), OPERATOR)
-    without_relay.lifecycle.set_role(jane, "owner", OPERATOR)
+    without_relay.updates.update(OPERATOR, jane, UserChanges(email="j.doe@example.com"))
+    without_relay.lifecycle.set_role(OPERATOR, jane, "owner")
     assert (mails(without_relay), without_relay.mail_senders) == ([], [])

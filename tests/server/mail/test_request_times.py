@@ -136,7 +136,7 @@ def test_a_mail_to_a_user_who_forgot_the_password_takes_no_place_of_other_mails(
     assert [address for address, _ in site.arrived] == ["jane@example.com"]
     [own] = site.control_plane.users.find([OWN])
     assert own
-    site.control_plane.links.mail([own.user_id], OPERATOR)
+    site.control_plane.links.mail(OPERATOR, [own.user_id])
     assert sender_of(site.control_plane).send_next() == 0.0
     assert site.seconds_of(OWN)
 
@@ -204,8 +204,8 @@ def test_a_recipient_at_whom_the_relay_hangs_delays_other_mails_by_at_most_30_se
     found = site.control_plane.users.find(["jane@example.com", "joe@example.com"])
     hangs, joe = (user.user_id for user in found if user)
     site.be_slow(600, sender, only="jane")
-    site.control_plane.links.mail([hangs], OPERATOR)
-    site.clock.at(2, partial(site.control_plane.links.mail, [joe], OPERATOR))
+    site.control_plane.links.mail(OPERATOR, [hangs])
+    site.clock.at(2, partial(site.control_plane.links.mail, OPERATOR, [joe]))
     site.clock.run(sender, 40)
     [seconds] = site.seconds_of("joe@example.com")
     assert 2 < seconds <= 2 + 30
@@ -218,6 +218,6 @@ def test_a_slow_mail_has_its_time_while_no_other_one_is_due(site: Site) -> None:
     [jane] = site.control_plane.users.find(["jane@example.com"])
     assert jane
     site.be_slow(150, sender)
-    site.control_plane.links.mail([jane.user_id], OPERATOR)
+    site.control_plane.links.mail(OPERATOR, [jane.user_id])
     site.clock.run(sender, 200)
     assert len(site.relay.received) == 1

@@ -27,7 +27,7 @@ from anyscale.server.core.time_units import DAY_MS, MINUTE_MS
 def request_links(control_plane: ControlPlane, *names: str) -> None:
     create_accounts(control_plane, *names, password=None)
     found = control_plane.users.find([f"{name}@example.com" for name in names])
-    control_plane.links.mail([user.user_id for user in found if user], OPERATOR)
+    control_plane.links.mail(OPERATOR, [user.user_id for user in found if user])
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def test_each_result_of_an_attempt_is_counted(
         request_links(control_plane, name)
         send_all(control_plane)
     unusual = checked_user("=?a?q?=2c?=?=@example.com")
-    control_plane.batches.create("unusual", [unusual], "fail", OPERATOR, mail_links=True)
+    control_plane.batches.create(OPERATOR, "unusual", [unusual], "fail", mail_links=True)
     control_plane.password_resets.request("ann@example.com", "192.0.2.1")
     send_all(control_plane)
     assert results == ["failed", "retried", "sent", "sent", "failed"]
@@ -253,9 +253,9 @@ def test_an_address_in_another_script_needs_smtputf8_and_fails_with_that_reason(
         with control_plane_with(store_deployment, relay.settings()) as control_plane:
             users = [checked_user("jörg@example.com"), checked_user("jane@müller.example.com")]
             for user in users:
-                control_plane.batches.create(user.email, [user], "fail", OPERATOR)
+                control_plane.batches.create(OPERATOR, user.email, [user], "fail")
             found = control_plane.users.find([user.email for user in users])
-            control_plane.links.mail([user.user_id for user in found if user], OPERATOR)
+            control_plane.links.mail(OPERATOR, [user.user_id for user in found if user])
             send_all(control_plane)
             reasons = [failed.last_error or "" for failed in mails(control_plane, "failed")]
         recipients = sorted(mail.recipients[0] for mail in relay.received)

@@ -48,9 +48,9 @@ def servers(store_deployment: Deployment, relay: TestRelay) -> Iterator[list[Con
 
 def request_links(server: ControlPlane, names: str = NAMES) -> None:
     for number, part in enumerate(zip(names[::2], names[1::2], strict=True)):
-        server.batches.create(f"key-{number}", checked_users(*part), "fail", OPERATOR)
+        server.batches.create(OPERATOR, f"key-{number}", checked_users(*part), "fail")
     users = server.users.find([f"{name}@example.com" for name in names])
-    server.links.mail([user.user_id for user in users if user], OPERATOR)
+    server.links.mail(OPERATOR, [user.user_id for user in users if user])
 
 
 @pytest.mark.both_stores
@@ -144,7 +144,7 @@ def test_what_a_lease_that_has_ended_finds_changes_nothing(
 def test_a_mail_that_two_servers_send_since_a_lease_has_ended_counts_once(
     servers: list[ControlPlane], relay: TestRelay, answer: str | None
 ) -> None:
-    servers[0].batches.create("key", checked_users("a", "b"), "fail", OPERATOR, mail_links=True)
+    servers[0].batches.create(OPERATOR, "key", checked_users("a", "b"), "fail", mail_links=True)
 
     def answer_late(_: str) -> str | None:
         relay.on_data = lambda _: None
@@ -164,7 +164,7 @@ def test_a_mail_that_is_deleted_while_it_is_sent_counts_as_sent(
     servers: list[ControlPlane], relay: TestRelay, *, is_stop: bool
 ) -> None:
     users = checked_users("a", "b")
-    batch = servers[0].batches.create("key", users, "fail", OPERATOR, mail_links=True).batch
+    batch = servers[0].batches.create(OPERATOR, "key", users, "fail", mail_links=True).batch
 
     def delete(_: str) -> None:
         relay.on_data = lambda _: None
@@ -172,7 +172,7 @@ def test_a_mail_that_is_deleted_while_it_is_sent_counts_as_sent(
             servers[1].mail_queue.stop(batch.batch_id, OPERATOR)
             return
         for mail in mails(servers[1]):
-            servers[1].lifecycle.suspend(mail.user_id, OPERATOR)
+            servers[1].lifecycle.suspend(OPERATOR, mail.user_id)
 
     relay.on_data = delete
     send_all(servers[0])
@@ -187,16 +187,16 @@ def test_a_link_of_an_owner_who_is_suspended_while_its_mail_is_taken_ends(
     create_accounts(servers[0], "ann", "jane", "zoe")
     ann, jane, zoe = (user.user_id for user in servers[0].users.find(EMAILS) if user)
     for owner in (jane, zoe):
-        servers[0].lifecycle.set_role(owner, "owner", OPERATOR)
+        servers[0].lifecycle.set_role(OPERATOR, owner, "owner")
     send_all(servers[0])  # notices
-    servers[0].links.mail([ann], session_caller(servers[0], jane))
+    servers[0].links.mail(session_caller(servers[0], jane), [ann])
     create = Attempts._new_link
 
     def create_while_the_owner_is_suspended(
         attempts: Attempts, tx: Transaction, *mail: Any
     ) -> tuple[str, int]:
         created = create(attempts, tx, *mail)
-        suspensions.append(pool.submit(servers[0].lifecycle.suspend, jane, OPERATOR))
+        suspensions.append(pool.submit(servers[0].lifecycle.suspend, OPERATOR, jane))
         wait_until_blocked(servers[0].store, tx)
         return created
 

@@ -70,7 +70,7 @@ def test_an_address_with_an_encoded_word_gets_no_mail_and_delays_none(
 ) -> None:
     create_accounts(control_plane, "jane")
     unusual = f"{local}@example.com"
-    control_plane.batches.create("unusual", [checked_user(unusual)], "fail", OPERATOR)
+    control_plane.batches.create(OPERATOR, "unusual", [checked_user(unusual)], "fail")
     for email in (unusual, "jane@example.com"):
         control_plane.password_resets.request(email, "192.0.2.1")
     send_all(control_plane)

@@ -129,8 +129,8 @@ def test_an_application_has_an_address_until_it_is_removed(site: Site) -> None:
     assert applications.get(client_id).address == "https://wiki.example.com/a?b=c"
 
     for removed in (None, ""):
-        applications.update(client_id, ApplicationChanges(address="https://wiki"), OPERATOR)
-        applications.update(client_id, ApplicationChanges(address=removed), OPERATOR)
+        applications.update(OPERATOR, client_id, ApplicationChanges(address="https://wiki"))
+        applications.update(OPERATOR, client_id, ApplicationChanges(address=removed))
         assert applications.get(client_id).address is None
 
 
@@ -183,7 +183,7 @@ def test_the_last_sign_in_outlives_the_session_and_is_written_once_a_minute(site
         site.code(site.sign_in("kim"))
         assert (last() > first - ago) is is_written
     site.control_plane.applications.update(
-        site.client_id, ApplicationChanges(name="Wiki"), OPERATOR
+        OPERATOR, site.client_id, ApplicationChanges(name="Wiki")
     )
     assert last() >= first
 
@@ -231,7 +231,7 @@ def test_a_public_application_has_no_secret_to_rotate(site: Site) -> None:
     client_id, _ = site.create_application(name="Desktop", is_public=True)
 
     with pytest.raises(ConfigError, match="has no secret"):
-        site.control_plane.applications.rotate_secret(client_id, OPERATOR, now=False)
+        site.control_plane.applications.rotate_secret(OPERATOR, client_id, now=False)
     assert site.provider.applications.authenticate(client_id, None).is_public
 
 
@@ -271,7 +271,7 @@ def works(site: Site, *secrets: str | None) -> list[bool]:
 
 def test_each_former_secret_works_for_the_hour_after_its_rotation(site: Site) -> None:
     def rotate(*, now: bool = False) -> str | None:
-        rotated = site.control_plane.applications.rotate_secret(site.client_id, OPERATOR, now=now)
+        rotated = site.control_plane.applications.rotate_secret(OPERATOR, site.client_id, now=now)
         return rotated.client_secret
 
     first, second = site.secret, rotate()
@@ -293,14 +293,14 @@ def test_an_application_is_changed_and_deleted(site: Site) -> None:
     applications = site.control_plane.applications
     changes = ApplicationChanges(name="Notebooks", redirect_uris=[f"{CALLBACK}/2"])
 
-    changed = applications.update(site.client_id, changes, OPERATOR)
+    changed = applications.update(OPERATOR, site.client_id, changes)
     assert (changed.name, changed.redirect_uris) == ("Notebooks", [f"{CALLBACK}/2"])
     assert applications.get(site.client_id) == changed
     assert applications.list() == [changed]
-    applications.delete(site.client_id, OPERATOR)
+    applications.delete(OPERATOR, site.client_id)
     assert applications.list() == []
     with pytest.raises(NotFound):
-        applications.delete(site.client_id, OPERATOR)
+        applications.delete(OPERATOR, site.client_id)
     events = [event for event, _ in events_of(site.control_plane)]
     assert events[-3:] == ["application.created", "application.updated", "application.deleted"]
 
@@ -309,7 +309,7 @@ def test_a_changed_name_must_be_free(site: Site) -> None:
     client_id, _ = site.create_application(name="Wiki")
 
     with pytest.raises(ConfigError, match="there is an application"):
-        site.control_plane.applications.update(client_id, ApplicationChanges(name="Hub"), OPERATOR)
+        site.control_plane.applications.update(OPERATOR, client_id, ApplicationChanges(name="Hub"))
 
 
 def test_a_reader_changes_nothing(site: Site) -> None:
@@ -318,9 +318,9 @@ def test_a_reader_changes_nothing(site: Site) -> None:
     before = applications.list()
 
     for change in (
-        lambda: applications.update(site.client_id, ApplicationChanges(name="X"), caller),
-        lambda: applications.rotate_secret(site.client_id, caller, now=True),
-        lambda: applications.delete(site.client_id, caller),
+        lambda: applications.update(caller, site.client_id, ApplicationChanges(name="X")),
+        lambda: applications.rotate_secret(caller, site.client_id, now=True),
+        lambda: applications.delete(caller, site.client_id),
     ):
         with pytest.raises(NotPermitted):
             change()
@@ -332,11 +332,11 @@ def test_a_reader_changes_nothing(site: Site) -> None:
 def test_an_application_is_for_no_batch_that_has_ended(site: Site, state: str) -> None:
     batches = site.control_plane.batches
     if state == "dropped":
-        batch_id = batches.open("a batch", "fail", OPERATOR).batch_id
-        batches.drop(batch_id, OPERATOR)
+        batch_id = batches.open(OPERATOR, "a batch", "fail").batch_id
+        batches.drop(OPERATOR, batch_id)
     else:
         batch_id = get_account(site.control_plane).batch_id
-        batches.undo(batch_id, "", OPERATOR, force=True, dry_run=False)
+        batches.undo(OPERATOR, batch_id, "", force=True, dry_run=False)
 
     with pytest.raises(ConfigError, match=f"is {state}"):
         site.create_application(name="Wiki", audience=[batch_id])

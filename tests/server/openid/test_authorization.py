@@ -167,7 +167,7 @@ def test_a_stored_request_is_answered_once(site: Site) -> None:
 def test_a_stored_request_of_a_deleted_application_is_over(site: Site) -> None:
     needed = site.start()
     assert isinstance(needed, SignInNeeded)
-    site.control_plane.applications.delete(site.client_id, OPERATOR)
+    site.control_plane.applications.delete(OPERATOR, site.client_id)
 
     with pytest.raises(NotFound):
         site.provider.authorization.resume(needed.request_id, site.sign_in(), needed.browser)
@@ -175,7 +175,7 @@ def test_a_stored_request_of_a_deleted_application_is_over(site: Site) -> None:
 
 def test_a_session_that_has_ended_is_none(site: Site) -> None:
     session = site.sign_in()
-    site.control_plane.lifecycle.suspend(site.ids["jane"], OPERATOR)
+    site.control_plane.lifecycle.suspend(OPERATOR, site.ids["jane"])
 
     assert isinstance(site.start(session), SignInNeeded)
 
@@ -391,7 +391,7 @@ def test_an_undone_batch_matches_nobody(site: Site) -> None:
     assert isinstance(decision, Redirection)
     assert "code" in decision.parameters
 
-    site.control_plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
+    site.control_plane.batches.undo(OPERATOR, batch_id, "", force=False, dry_run=False)
 
     decision = site.start(session)
     assert not isinstance(decision, Redirection) or "code" not in decision.parameters
@@ -447,7 +447,7 @@ def test_a_stored_request_is_checked_against_the_application_as_it_is_now(
     needed = site.start(code_challenge=None, code_challenge_method=None)
     assert isinstance(needed, SignInNeeded)
     changes, error = CHANGES[change]
-    site.control_plane.applications.update(site.client_id, changes, OPERATOR)
+    site.control_plane.applications.update(OPERATOR, site.client_id, changes)
 
     resumed = needed.request_id, site.sign_in(), needed.browser
     if error:
@@ -462,7 +462,7 @@ def test_a_stored_request_is_checked_against_the_application_as_it_is_now(
 def test_a_request_of_a_deleted_application_is_not_answered(site: Site) -> None:
     needed = site.start()
     assert isinstance(needed, SignInNeeded)
-    site.control_plane.applications.delete(site.client_id, OPERATOR)
+    site.control_plane.applications.delete(OPERATOR, site.client_id)
 
     with pytest.raises(NotFound, match="does not exist"):
         site.provider.authorization.resume(needed.request_id, site.sign_in(), needed.browser)

@@ -128,7 +128,7 @@ def test_a_change_waits_for_a_code_and_ends_it(site: Site) -> None:
     with ThreadPoolExecutor(1) as pool:
         with store.write() as tx:
             assert tx.applications.lock(site.client_id, exclusive=False)
-            running = pool.submit(update, site.client_id, changes, OPERATOR)
+            running = pool.submit(update, OPERATOR, site.client_id, changes)
             wait_until_blocked(store, tx)
         running.result(30)
 

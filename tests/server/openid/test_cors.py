@@ -36,7 +36,7 @@ def test_the_option_of_a_route_lets_pages_of_public_applications_read_it(tmp_pat
     router = Router("/all", route_handlers=[private], opt={CORS: True})
     with closing(new_control_plane(tmp_path)) as control_plane:
         new = NewApplication(name="SPA", redirect_uris=[f"{ORIGIN}/back"], is_public=True)
-        control_plane.applications.create(new, OPERATOR)
+        control_plane.applications.create(OPERATOR, new)
         app = Litestar(
             [shared, not_shared, private, router],
             middleware=[CorsMiddleware()],

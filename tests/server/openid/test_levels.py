@@ -26,7 +26,7 @@ def add_factor(site: Site, name: str = "jane") -> None:
 
 def require_factor(site: Site, *, required: bool = True) -> None:
     changes = ApplicationChanges(requires_second_factor=required)
-    site.control_plane.applications.update(site.client_id, changes, OPERATOR)
+    site.control_plane.applications.update(OPERATOR, site.client_id, changes)
 
 
 def level(claims: dict[str, Any]) -> tuple[str, list[str] | None]:

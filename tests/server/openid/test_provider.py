@@ -99,7 +99,7 @@ def test_a_server_without_the_keys_that_applications_need_fails_the_check(
     for _, text in none.values():
         assert ("--now" in text) == (is_alone and "missing" in text)
 
-    site.control_plane.applications.delete(site.client_id, OPERATOR)
+    site.control_plane.applications.delete(OPERATOR, site.client_id)
     assert checked(site, tmp_path / "none")["openid.keys"][0] == "warn"
 
 

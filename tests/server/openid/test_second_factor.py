@@ -33,7 +33,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
     with open_browser(tmp_path, second_factor_keys=seed_keys_folder()) as browser:
         site = browser.site
         changes = ApplicationChanges(requires_second_factor=True)
-        site.control_plane.applications.update(site.client_id, changes, OPERATOR)
+        site.control_plane.applications.update(OPERATOR, site.client_id, changes)
         yield browser
 
 

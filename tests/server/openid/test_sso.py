@@ -35,7 +35,7 @@ def go_on(login: TamperedLogin) -> str:
 def start(login: TamperedLogin, **wishes: str) -> dict[str, str]:
     """Start at an application, and continue to the identity provider; give the query for it."""
     new = NewApplication(name="Hub", redirect_uris=[CALLBACK])
-    client_id = login.control_plane.applications.create(new, OPERATOR).application.client_id
+    client_id = login.control_plane.applications.create(OPERATOR, new).application.client_id
     request = REQUEST | {"client_id": client_id} | wishes
     place = login.client.get("/oauth2/authorize", params=request).headers["location"]
     return go_there(login, place)

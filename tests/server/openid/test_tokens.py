@@ -303,20 +303,20 @@ def _caller(site: Site) -> Any:
 
 def _narrow(site: Site) -> None:
     changes = ApplicationChanges(audience=["owners"])
-    site.control_plane.applications.update(site.client_id, changes, OPERATOR)
+    site.control_plane.applications.update(OPERATOR, site.client_id, changes)
 
 
 def _undo(site: Site) -> None:
     batch_id = get_account(site.control_plane).batch_id
-    site.control_plane.batches.undo(batch_id, "", OPERATOR, force=True, dry_run=False)
+    site.control_plane.batches.undo(OPERATOR, batch_id, "", force=True, dry_run=False)
 
 
 ENDS: dict[str, End] = {
-    "suspend": lambda site: site.control_plane.lifecycle.suspend(site.ids["jane"], OPERATOR),
-    "delete": lambda site: site.control_plane.lifecycle.delete(site.ids["jane"], OPERATOR),
-    "role": lambda site: site.control_plane.lifecycle.set_role(site.ids["jane"], "owner", OPERATOR),
+    "suspend": lambda site: site.control_plane.lifecycle.suspend(OPERATOR, site.ids["jane"]),
+    "delete": lambda site: site.control_plane.lifecycle.delete(OPERATOR, site.ids["jane"]),
+    "role": lambda site: site.control_plane.lifecycle.set_role(OPERATOR, site.ids["jane"], "owner"),
     "no sso": lambda site: site.control_plane.updates.update(
-        site.ids["jane"], UserChanges(is_sso_user=False), OPERATOR
+        OPERATOR, site.ids["jane"], UserChanges(is_sso_user=False)
     ),
     "sign out": lambda site: site.control_plane.sessions.revoke(
         _caller(site), _caller(site).session.session_id
@@ -332,14 +332,14 @@ ENDS: dict[str, End] = {
         _caller(site), site.client_id
     ),
     "delete application": lambda site: site.control_plane.applications.delete(
-        site.client_id, OPERATOR
+        OPERATOR, site.client_id
     ),
     "narrow application": _narrow,
     "no refresh tokens": lambda site: site.control_plane.applications.update(
-        site.client_id, ApplicationChanges(refresh_tokens=False), OPERATOR
+        OPERATOR, site.client_id, ApplicationChanges(refresh_tokens=False)
     ),
     "remove redirect URI": lambda site: site.control_plane.applications.update(
-        site.client_id, ApplicationChanges(redirect_uris=[f"{CALLBACK}/new"]), OPERATOR
+        OPERATOR, site.client_id, ApplicationChanges(redirect_uris=[f"{CALLBACK}/new"])
     ),
 }
 
@@ -349,14 +349,14 @@ def test_what_ends_a_sign_in_ends_its_code_and_tokens(site: Site, end: str) -> N
     with_refresh_tokens(site)
     if end == "no sso":
         changes = UserChanges(is_sso_user=True)
-        site.control_plane.updates.update(site.ids["jane"], changes, OPERATOR)
+        site.control_plane.updates.update(OPERATOR, site.ids["jane"], changes)
     application = site.application
     session = site.session = site.sign_in()  # type: ignore[attr-defined]  # for `_caller`
     code, tokens = site.code(session), site.exchange(site.code(session))
 
     ENDS[end](site)
     if end == "suspend":
-        site.control_plane.lifecycle.restore(site.ids["jane"], OPERATOR)
+        site.control_plane.lifecycle.restore(OPERATOR, site.ids["jane"])
 
     assert not is_valid(site, tokens)
     service = site.provider.tokens
@@ -410,7 +410,7 @@ def test_an_audience_is_checked_again_for_each_code_and_token(site: Site) -> Non
     assert is_valid(site, tokens)
 
     # The account stays, since its user has signed in: nothing else ends its sign-ins.
-    site.control_plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
+    site.control_plane.batches.undo(OPERATOR, batch_id, "", force=False, dry_run=False)
 
     assert get_account(site.control_plane).user_id == site.ids["jane"]
     assert not is_valid(site, tokens)
@@ -427,7 +427,7 @@ def test_an_application_receives_a_changed_email_with_the_same_subject(site: Sit
     assert before
 
     changes = UserChanges(email="jane.roe@example.com")
-    site.control_plane.updates.update(site.ids["jane"], changes, OPERATOR)
+    site.control_plane.updates.update(OPERATOR, site.ids["jane"], changes)
 
     changed = {"email": "jane.roe@example.com", "preferred_username": "jane.roe@example.com"}
     assert site.provider.tokens.user_claims(tokens.access_token) == before | changed
@@ -441,7 +441,7 @@ def test_an_application_for_a_domain_lets_no_user_in_whose_email_has_left_it(sit
     code, tokens = site.code(session), site.exchange(site.code(session))
 
     changes = UserChanges(email="jane@example.org")
-    site.control_plane.updates.update(site.ids["jane"], changes, OPERATOR)
+    site.control_plane.updates.update(OPERATOR, site.ids["jane"], changes)
 
     assert not is_valid(site, tokens)
     with pytest.raises(OAuthError, match="invalid_grant"):
@@ -452,12 +452,12 @@ def test_an_application_for_a_domain_lets_no_user_in_whose_email_has_left_it(sit
 
 def test_the_next_user_of_an_email_is_another_subject(site: Site) -> None:
     site.control_plane.updates.update(
-        site.ids["jane"], UserChanges(email="roe@example.com"), OPERATOR
+        OPERATOR, site.ids["jane"], UserChanges(email="roe@example.com")
     )
     new = UserChanges(email="jane@example.com")
     with pytest.raises(EmailFreed):
-        site.control_plane.updates.update(site.ids["kim"], new, OPERATOR)
-    site.control_plane.updates.update(site.ids["kim"], new, OPERATOR, reuse_email=True)
+        site.control_plane.updates.update(OPERATOR, site.ids["kim"], new)
+    site.control_plane.updates.update(OPERATOR, site.ids["kim"], new, reuse_email=True)
     tokens = site.exchange(site.code(site.sign_in("kim"), scope="openid email"))
     claims = site.provider.tokens.user_claims(tokens.access_token)
     assert claims
@@ -468,7 +468,7 @@ def test_a_sign_in_and_its_end_are_in_the_audit_log(site: Site) -> None:
     site.provider.tokens.revoke(
         site.application, site.exchange(site.code(site.sign_in())).access_token
     )
-    site.control_plane.applications.rotate_secret(site.client_id, OPERATOR, now=True)
+    site.control_plane.applications.rotate_secret(OPERATOR, site.client_id, now=True)
 
     events = [event for event, _ in events_of(site.control_plane)]
     assert events[-3:] == [
@@ -492,7 +492,7 @@ def test_a_change_that_excludes_nobody_ends_no_sign_in(site: Site, change: str) 
     session = site.sign_in()
     code, tokens = site.code(session), site.exchange(site.code(session))
 
-    site.control_plane.applications.update(site.client_id, KEPT[change], OPERATOR)
+    site.control_plane.applications.update(OPERATOR, site.client_id, KEPT[change])
 
     assert is_valid(site, tokens)
     assert refresh(site, tokens.refresh_token).access_token
@@ -513,18 +513,18 @@ AUDIENCES: dict[str, tuple[list[str], list[str]]] = {
 def test_a_new_audience_ends_the_sign_ins_of_all_others(site: Site, audience: str) -> None:
     entries, kept = AUDIENCES[audience]
     plane, batch_id = site.control_plane, get_account(site.control_plane).batch_id
-    plane.lifecycle.set_role(site.ids["kim"], "owner", OPERATOR)
+    plane.lifecycle.set_role(OPERATOR, site.ids["kim"], "owner")
     tokens = {name: site.exchange(site.code(site.sign_in(name))) for name in site.ids}
     sent = [batch_id if entry.endswith("batch of jane") else entry for entry in entries]
     if "undone batch of jane" in entries:
-        plane.applications.update(site.client_id, ApplicationChanges(audience=sent), OPERATOR)
-        plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
+        plane.applications.update(OPERATOR, site.client_id, ApplicationChanges(audience=sent))
+        plane.batches.undo(OPERATOR, batch_id, "", force=False, dry_run=False)
         with plane.store.write() as tx:
             application = tx.applications.lock(site.client_id)
             assert application
             end_excluded_grants(tx, application)
     else:
-        plane.applications.update(site.client_id, ApplicationChanges(audience=sent), OPERATOR)
+        plane.applications.update(OPERATOR, site.client_id, ApplicationChanges(audience=sent))
 
     assert [name for name in tokens if is_valid(site, tokens[name])] == kept
     with plane.store.read() as tx:
@@ -540,7 +540,7 @@ def test_a_code_without_pkce_ends_when_the_application_requires_it(site: Site) -
     tokens = site.exchange(site.code(session, **request), verifier="")
 
     changes = ApplicationChanges(requires_pkce=True)
-    site.control_plane.applications.update(site.client_id, changes, OPERATOR)
+    site.control_plane.applications.update(OPERATOR, site.client_id, changes)
 
     with pytest.raises(OAuthError, match="invalid_grant"):
         site.exchange(code, verifier="")

@@ -84,6 +84,6 @@ def personal_token(deployment: HttpDeployment) -> str:
     with closing(deployment.control_plane()) as control_plane:
         create_accounts(control_plane, "owner")
         user_id = get_account(control_plane, "owner@example.com").user_id
-        control_plane.lifecycle.set_role(user_id, "owner", OPERATOR)
+        control_plane.lifecycle.set_role(OPERATOR, user_id, "owner")
         user = session_caller(control_plane, user_id)
         return control_plane.tokens.create_personal(user, "laptop", 1)[0]

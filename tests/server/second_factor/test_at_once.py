@@ -59,7 +59,7 @@ def site(store_deployment: Deployment) -> Iterator[Site]:
             stack.enter_context(closing(store_deployment.control_plane())) for _ in range(2)
         )
         first.batches.create(
-            "key", [checked_user(EMAIL, PASSWORD)], "fail", OPERATOR, [(0, PASSWORD)]
+            OPERATOR, "key", [checked_user(EMAIL, PASSWORD)], "fail", [(0, PASSWORD)]
         )
         urls = [stack.enter_context(serve_in_process(one)) for one in (first, second)]
         yield Site(first, urls)

@@ -142,14 +142,14 @@ def test_after_the_first_factor_the_other_sessions_have_to_show_it(
 def test_the_first_factor_ends_the_recent_sign_in_of_a_request_that_runs_in_another_session(
     control_plane: ControlPlane, jane: SessionCaller
 ) -> None:
-    control_plane.lifecycle.set_role(jane.account.user_id, "owner", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, jane.account.user_id, "owner")
     own, other = new_session(control_plane), new_session(control_plane)
     kim = get_account(control_plane, "kim@example.com").user_id
-    assert control_plane.links.create([kim], other)
+    assert control_plane.links.create(other, [kim])
     add(control_plane, own)
 
     with pytest.raises(SignInTooOld):
-        control_plane.links.create([kim], other)
+        control_plane.links.create(other, [kim])
     with pytest.raises(SignInTooOld):
         control_plane.tokens.create_personal(other, "laptop", 1)
 
@@ -157,15 +157,15 @@ def test_the_first_factor_ends_the_recent_sign_in_of_a_request_that_runs_in_anot
 def test_a_request_may_run_for_longer_than_its_sign_in_is_recent(
     control_plane: ControlPlane, jane: SessionCaller
 ) -> None:
-    control_plane.lifecycle.set_role(jane.account.user_id, "owner", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, jane.account.user_id, "owner")
     kim = get_account(control_plane, "kim@example.com").user_id
     recent = new_session(control_plane)
     age(control_plane)
     now = as_it_is_now(control_plane, recent)
 
-    assert control_plane.links.create([kim], structs.replace(now, at=now.at - 960_000))
+    assert control_plane.links.create(structs.replace(now, at=now.at - 960_000), [kim])
     with pytest.raises(SignInTooOld, match="15 minutes"):
-        control_plane.links.create([kim], now)
+        control_plane.links.create(now, [kim])
 
 
 def test_a_session_without_the_factor_changes_nothing_however_recent_it_is(

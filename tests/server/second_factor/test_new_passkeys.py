@@ -41,7 +41,7 @@ def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
 def _create_accounts(control_plane: ControlPlane) -> None:
     users = [checked_user(email, PASSWORD) for email in (EMAIL, "kim@example.com")]
     passwords = [(0, PASSWORD), (1, PASSWORD)]
-    control_plane.batches.create("key", users, "fail", OPERATOR, passwords)
+    control_plane.batches.create(OPERATOR, "key", users, "fail", passwords)
 
 
 @pytest.fixture

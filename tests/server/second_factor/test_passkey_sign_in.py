@@ -65,7 +65,7 @@ def _create_accounts(control_plane: ControlPlane) -> None:
     users = [checked_user(email, PASSWORD) for email in (EMAIL, OTHER)]
     users.append(checked_user(SSO_USER))
     passwords = [(0, PASSWORD), (1, PASSWORD)]
-    control_plane.batches.create("key", users, "fail", OPERATOR, passwords)
+    control_plane.batches.create(OPERATOR, "key", users, "fail", passwords)
 
 
 def answer_of(

@@ -45,7 +45,7 @@ def session_of(control_plane: ControlPlane) -> SessionRecord:
 
 
 def make_owner(control_plane: ControlPlane) -> None:
-    control_plane.lifecycle.set_role(get_account(control_plane).user_id, "owner", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, get_account(control_plane).user_id, "owner")
 
 
 def age_duty(control_plane: ControlPlane, days: int) -> None:

@@ -23,7 +23,7 @@ def account(control_plane: ControlPlane, name: str, role: Any = "collaborator") 
     create_accounts(control_plane, name)
     [user] = control_plane.users.find([f"{name}@example.com"])
     assert user
-    control_plane.lifecycle.set_role(user.user_id, role, OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, user.user_id, role)
     return user.user_id
 
 
@@ -57,7 +57,7 @@ def entries(control_plane: ControlPlane, event: str = "factor.removed") -> list[
 
 
 def remove(control_plane: ControlPlane, user_id: str, caller: Caller, reason: str = "lost") -> int:
-    return control_plane.factor_removal.remove_all(user_id, reason, caller)
+    return control_plane.factor_removal.remove_all(caller, user_id, reason)
 
 
 def test_a_member_starts_again_without_factors_sessions_and_wrong_codes(
@@ -101,7 +101,7 @@ CALLERS: dict[str, Callable[[ControlPlane, str], Caller]] = {
 def test_only_the_operator_removes_the_factors_of_an_owner(
     control_plane: ControlPlane, root: str, jane: str, kind: str
 ) -> None:
-    control_plane.lifecycle.set_role(jane, "owner", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, jane, "owner")
     for user_id in {"token": [root]}.get(kind, [root, jane]):
         caller = CALLERS[kind](control_plane, user_id)
         refusal = "removed by their user, .* `anyscale server reset-second-factor jane@ex"
@@ -114,9 +114,9 @@ def test_only_the_operator_removes_the_factors_of_an_owner(
 def test_an_owner_is_not_made_a_member_to_remove_the_factors(
     control_plane: ControlPlane, root: str, jane: str, kind: str
 ) -> None:
-    control_plane.lifecycle.set_role(jane, "owner", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, jane, "owner")
     caller = CALLERS[kind](control_plane, root)
-    control_plane.lifecycle.set_role(jane, "collaborator", caller)
+    control_plane.lifecycle.set_role(caller, jane, "collaborator")
     almost = FORMER_OWNER_DAYS * DAY_MS - 60_000
     for passed in (almost, 60_000):
         with pytest.raises(OwnerKept, match="less than 7 days ago"):

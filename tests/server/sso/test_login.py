@@ -85,7 +85,7 @@ class Site:
             title=None,
         )
         assert user
-        self.control_plane.batches.create(email, [user], "fail", OPERATOR)
+        self.control_plane.batches.create(OPERATOR, email, [user], "fail")
 
     def account(self, email: str = EMAIL) -> AccountRecord:
         with self.control_plane.store.read() as tx:
@@ -237,7 +237,7 @@ def test_a_linked_subject_keeps_its_account_if_the_email_of_the_account_changes(
     entered(site)
     jane = site.account()
     changes = UserChanges(email="married@example.com")
-    site.control_plane.updates.update(jane.user_id, changes, OPERATOR)
+    site.control_plane.updates.update(OPERATOR, jane.user_id, changes)
     location, client = entered(site)
     assert location == "/"
     assert site.signed_in_user(client).account.user_id == jane.user_id
@@ -249,11 +249,11 @@ def test_the_next_account_with_an_email_is_not_that_of_the_linked_subject(
 ) -> None:
     entered(site)
     jane, married = site.account(), UserChanges(email="married@example.com")
-    site.control_plane.updates.update(jane.user_id, married, OPERATOR)
+    site.control_plane.updates.update(OPERATOR, jane.user_id, married)
     # Another person gets the old email, at the provider too.
     site.create("new@example.com")
     new = site.account("new@example.com").user_id
-    site.control_plane.updates.update(new, UserChanges(email=EMAIL), OPERATOR, reuse_email=True)
+    site.control_plane.updates.update(OPERATOR, new, UserChanges(email=EMAIL), reuse_email=True)
     location, client = entered(site)
     assert site.signed_in_user(client).account.user_id == jane.user_id
     oidc_provider.change("jane", email="married@example.com")
@@ -264,7 +264,7 @@ def test_the_next_account_with_an_email_is_not_that_of_the_linked_subject(
 
 def test_an_email_that_an_account_had_before_signs_no_new_subject_in(site: Site) -> None:
     married = UserChanges(email="married@example.com")
-    site.control_plane.updates.update(site.account().user_id, married, OPERATOR)
+    site.control_plane.updates.update(OPERATOR, site.account().user_id, married)
     location, client = entered(site)
     assert location == "/sign-in?sso=not_set_up"
     assert SESSION not in client.cookies
@@ -294,7 +294,7 @@ def test_an_email_that_changes_during_a_sign_in_links_no_subject(
     jane, married = site.account().user_id, UserChanges(email="married@example.com")
 
     def change() -> None:
-        site.control_plane.updates.update(jane, married, OPERATOR)
+        site.control_plane.updates.update(OPERATOR, jane, married)
 
     before_the_lock(oidc, monkeypatch, change)
     with pytest.raises(SsoRefused) as refused:
@@ -315,7 +315,7 @@ def test_a_subject_that_is_unlinked_during_its_sign_in_needs_the_email_again(
     def unlink() -> None:
         for is_sso_user in (False, True):
             changes = UserChanges(is_sso_user=is_sso_user)
-            site.control_plane.updates.update(jane, changes, OPERATOR)
+            site.control_plane.updates.update(OPERATOR, jane, changes)
 
     jane = site.account().user_id
     before_the_lock(oidc, monkeypatch, unlink)
@@ -400,11 +400,11 @@ def test_an_account_that_becomes_no_sso_user_and_one_again_may_get_another_subje
 ) -> None:
     _, client = entered(site)
     user_id, updates = site.account().user_id, site.control_plane.updates
-    updates.update(user_id, UserChanges(is_sso_user=False), OPERATOR)
+    updates.update(OPERATOR, user_id, UserChanges(is_sso_user=False))
     assert client.get("/").headers["location"].startswith("/sign-in")
     assert entered(site)[0] == "/sign-in?sso=not_set_up"
     assert site.reasons()[-1] == (f"user:{user_id}", "not_sso_user")
-    updates.update(user_id, UserChanges(is_sso_user=True), OPERATOR)
+    updates.update(OPERATOR, user_id, UserChanges(is_sso_user=True))
     oidc_provider.change("jane", email="married@example.com")
     location, client = entered(site, "other")
     assert location == "/"

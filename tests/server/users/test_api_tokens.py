@@ -95,13 +95,13 @@ def test_the_actor_of_this_machine_is_its_system_user(monkeypatch: pytest.Monkey
 def test_publishing_checks_the_permission_again(control_plane: ControlPlane) -> None:
     token = control_plane.tokens.create("ann", "owner", None, operator("root"))
     caller = control_plane.tokens.authenticate(token)
-    batch = control_plane.batches.open("key", "fail", caller)
-    control_plane.batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
+    batch = control_plane.batches.open(caller, "key", "fail")
+    control_plane.batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a"))
     control_plane.tokens.revoke("ann", operator("root"))
     with pytest.raises(NotAuthenticated):
-        control_plane.batches.publish(batch.batch_id, 1, caller)
+        control_plane.batches.publish(caller, batch.batch_id, 1)
     with pytest.raises(NotAuthenticated):
-        control_plane.batches.create("small", checked_users("b"), "fail", caller)
+        control_plane.batches.create(caller, "small", checked_users("b"), "fail")
     assert find_accounts(control_plane) == []
 
 
@@ -116,7 +116,7 @@ def test_a_reader_may_not_publish(control_plane: ControlPlane) -> None:
     token = control_plane.tokens.create("carl", "reader", None, operator("root"))
     caller = control_plane.tokens.authenticate(token)
     with pytest.raises(NotPermitted):
-        control_plane.batches.create("small", checked_users("b"), "fail", caller)
+        control_plane.batches.create(caller, "small", checked_users("b"), "fail")
 
 
 def test_changes_of_tokens_are_in_the_audit_log(control_plane: ControlPlane) -> None:

@@ -48,10 +48,10 @@ def test_all_but_owners_are_suspended_with_what_belongs_to_them_and_restored(
     caller, accounts = jane(control_plane), control_plane.bulk_changes
     owners = [id_of(control_plane, name) for name in ("jane", "joe")]
     session = session_caller(control_plane, ids[0])
-    control_plane.links.create(ids[:2], OPERATOR)
+    control_plane.links.create(OPERATOR, ids[:2])
     with control_plane.store.write() as tx:
         tx.outbox.add_many(new_mails(tx.now(), "set_password_link", ids[2:], "local:test"))
-    control_plane.lifecycle.suspend(ids[3], OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, ids[3])
     chosen = [*ids, *owners, "usr_none"]
 
     assert accounts.change("suspend", chosen, caller, "first", seconds=9) == len(chosen)
@@ -108,9 +108,9 @@ def change(
         return
     for user_id in user_ids:
         if kind == "suspend":
-            life.suspend(user_id, caller, key=key, as_before=as_before)
+            life.suspend(caller, user_id, key=key, as_before=as_before)
         else:
-            life.restore(user_id, caller, key=key)
+            life.restore(caller, user_id, key=key)
 
 
 def is_by_sync(control_plane: ControlPlane, user_id: str) -> bool:
@@ -124,7 +124,7 @@ def test_a_form_makes_suspensions_by_a_sync_ones_by_hand_and_its_undo_does_not_e
     control_plane: ControlPlane, ids: list[str], together: bool
 ) -> None:
     ann, ben = ids[:2]
-    control_plane.lifecycle.suspend(ann, OPERATOR, by_sync=True)
+    control_plane.lifecycle.suspend(OPERATOR, ann, by_sync=True)
     (before,) = control_plane.users.with_ids([ann])
 
     change(control_plane, "suspend", [ann, ben], "form", together=together)
@@ -148,8 +148,8 @@ def test_the_undo_of_a_restoration_leaves_to_the_syncs_whom_one_had_suspended(
     control_plane: ControlPlane, ids: list[str], together: bool
 ) -> None:
     ann, ben = ids[:2]
-    control_plane.lifecycle.suspend(ann, OPERATOR, by_sync=True)
-    control_plane.lifecycle.suspend(ben, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, ann, by_sync=True)
+    control_plane.lifecycle.suspend(OPERATOR, ben)
     change(control_plane, "restore", [ann, ben], "form", together=together)
     assert not is_by_sync(control_plane, ann), "it is not suspended"
 
@@ -158,5 +158,5 @@ def test_the_undo_of_a_restoration_leaves_to_the_syncs_whom_one_had_suspended(
 
     assert sorted(undone) == sorted([ann, ben])
     assert [is_by_sync(control_plane, one) for one in (ann, ben)] == [True, False]
-    control_plane.lifecycle.restore(ann, OPERATOR, by_sync=True)
+    control_plane.lifecycle.restore(OPERATOR, ann, by_sync=True)
     assert suspended(control_plane) == [ben]

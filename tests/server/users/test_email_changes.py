@@ -43,7 +43,7 @@ def change(
     reuse_email: bool = False,
 ) -> None:
     changes = UserChanges(email=email)
-    control_plane.updates.update(user_id, changes, caller, reuse_email=reuse_email)
+    control_plane.updates.update(caller, user_id, changes, reuse_email=reuse_email)
 
 
 def change_several(
@@ -72,13 +72,13 @@ def test_an_account_with_another_email_keeps_all_but_its_unused_links(
 ) -> None:
     jane = sso_user(control_plane, "jane", PASSWORD)
     (joe,) = create_users(control_plane, "joe")
-    control_plane.lifecycle.set_role(jane, "owner", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, jane, "owner")
     signed_in(control_plane, jane, "sso")
     with control_plane.store.write() as tx:
         tx.devices.save(b"device", jane, 7)
     token = personal_token_caller(control_plane, jane)
     before, open_sessions = account(control_plane, jane), sessions(control_plane, jane)
-    control_plane.links.create([jane, joe], OPERATOR)
+    control_plane.links.create(OPERATOR, [jane, joe])
 
     change(control_plane, jane, "jane.roe@example.com")
 
@@ -98,10 +98,10 @@ def test_the_audit_log_has_both_emails_and_the_entries_of_before_stay(
     control_plane: ControlPlane,
 ) -> None:
     (jane,) = create_users(control_plane, "jane")
-    control_plane.updates.update(jane, UserChanges(title="CTO"), OPERATOR)
+    control_plane.updates.update(OPERATOR, jane, UserChanges(title="CTO"))
     changes = UserChanges(title=None, email="Roe@example.com")
     for _ in range(2):  # repeating a call changes nothing more
-        control_plane.updates.update(jane, changes, OPERATOR)
+        control_plane.updates.update(OPERATOR, jane, changes)
     entries = [one for one in control_plane.audit_log.list(0, 100) if one.subject == jane]
     assert [(one.event, json.loads(one.data)) for one in entries] == [
         ("account.updated", {"fields": ["title"]}),
@@ -148,7 +148,7 @@ def test_an_email_that_somebody_has_changed_since_is_not_overwritten(
     seen = ExpectedUser(email="jane@example.com")
     change(control_plane, jane, "roe@example.com")
     with pytest.raises(AccountEdited, match="another email was expected"):
-        control_plane.updates.update(jane, UserChanges(email="doe@example.com"), OPERATOR, seen)
+        control_plane.updates.update(OPERATOR, jane, UserChanges(email="doe@example.com"), seen)
     assert emails_of(control_plane, jane) == ["roe@example.com"]
 
 
@@ -156,7 +156,7 @@ def test_a_change_that_fails_half_way_changes_nothing(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (jane,) = create_users(control_plane, "jane")
-    control_plane.links.create([jane], OPERATOR)
+    control_plane.links.create(OPERATOR, [jane])
 
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
@@ -190,7 +190,7 @@ def test_an_email_that_another_spelling_of_has_an_account_or_had_one_is_refused(
 ) -> None:
     email, other = SAME[kind]
     (jane,) = create_users(control_plane, "jane")
-    created = control_plane.batches.create("k", [checked_user(email)], "fail", OPERATOR)
+    created = control_plane.batches.create(OPERATOR, "k", [checked_user(email)], "fail")
     with pytest.raises(EmailTaken, match="has an account already"):
         change(control_plane, jane, other)
     (holder,) = (user.user_id for user in created.users)
@@ -214,11 +214,11 @@ def test_an_email_that_looks_like_another_one_is_another_one(control_plane: Cont
 
 def test_an_email_that_an_open_batch_has_reserved_is_refused(control_plane: ControlPlane) -> None:
     (jane,) = create_users(control_plane, "jane")
-    batch = control_plane.batches.open("key", "fail", OPERATOR)
-    control_plane.batches.reserve(batch.batch_id, 0, [checked_user("roe@example.com")], OPERATOR)
+    batch = control_plane.batches.open(OPERATOR, "key", "fail")
+    control_plane.batches.reserve(OPERATOR, batch.batch_id, 0, [checked_user("roe@example.com")])
     with pytest.raises(EmailTaken, match=f"reserved by the unfinished batch {batch.batch_id}"):
         change(control_plane, jane, "Roe@example.com", reuse_email=True)
-    control_plane.batches.drop(batch.batch_id, OPERATOR)
+    control_plane.batches.drop(OPERATOR, batch.batch_id)
     change(control_plane, jane, "Roe@example.com")
 
 
@@ -271,7 +271,7 @@ def test_two_accounts_that_get_one_email_and_other_values_at_once_do_not_deadloc
         with control_plane.store.write() as tx:
             tx.accounts.lock([joe])
             assert tx.emails.reserve(new) == []
-            waiting = pool.submit(control_plane.updates.update, jane, changes, OPERATOR)
+            waiting = pool.submit(control_plane.updates.update, OPERATOR, jane, changes)
             wait_until_blocked(control_plane.store, tx)
             tx.emails.replace(new, tx.now())
             append_entry(tx, "system", "account.email_changed", joe, {})
@@ -326,23 +326,23 @@ def test_a_batch_gives_a_freed_email_to_nobody(control_plane: ControlPlane, if_e
 
     for act in (
         lambda: control_plane.batches.dry_run(users, if_exists),
-        lambda: control_plane.batches.create("key", users, if_exists, OPERATOR),
+        lambda: control_plane.batches.create(OPERATOR, "key", users, if_exists),
     ):
         (problem,) = refusal(act)
         assert (problem.index, problem.field, problem.code) == (1, "email", "email_freed")
         assert "'Jane@example.com' was the email of another account until 20" in problem.detail
         assert "`anyscale user update` with `--email` and `--reuse-email`" in problem.detail
     looked_up = control_plane.batches.look_up(users, 0)
-    batch = control_plane.batches.open("large", if_exists, OPERATOR)
-    reserved = control_plane.batches.reserve(batch.batch_id, 0, users, OPERATOR)
+    batch = control_plane.batches.open(OPERATOR, "large", if_exists)
+    reserved = control_plane.batches.reserve(OPERATOR, batch.batch_id, 0, users)
     assert (reserved.users, reserved.skipped, reserved.conflicts) == (1, 0, 1)
     stored = [structs.replace(one, user_id=None) for one in looked_up]
     assert control_plane.batches.conflicts(batch.batch_id) == stored
     found = [(one.position, one.kind, one.user_id) for one in looked_up]
     assert found == [(1, "freed", jane)]
     let_pass(control_plane, 30)
-    control_plane.batches.reserve(batch.batch_id, 0, users, OPERATOR)
-    control_plane.batches.publish(batch.batch_id, 2, OPERATOR)
+    control_plane.batches.reserve(OPERATOR, batch.batch_id, 0, users)
+    control_plane.batches.publish(OPERATOR, batch.batch_id, 2)
     assert len(find_accounts(control_plane, email="jane@example.com", exact=True)) == 1
 
 
@@ -353,7 +353,7 @@ def test_an_email_that_another_account_got_on_request_exists(control_plane: Cont
     users = [checked_user("jane@example.com")]
     conflicts = control_plane.batches.look_up(users, 0)
     assert [(one.kind, one.user_id) for one in conflicts] == [("exists", joe)]
-    assert control_plane.batches.create("key", users, "skip", OPERATOR).batch.skipped == 1
+    assert control_plane.batches.create(OPERATOR, "key", users, "skip").batch.skipped == 1
 
 
 @pytest.mark.parametrize("way", ["delete", "undo"])
@@ -361,14 +361,14 @@ def test_the_emails_of_a_deleted_account_that_nobody_used_are_free_and_forgotten
     control_plane: ControlPlane, way: str
 ) -> None:
     users = [checked_user("jane@example.com")]
-    created = control_plane.batches.create("key", users, "fail", OPERATOR)
+    created = control_plane.batches.create(OPERATOR, "key", users, "fail")
     (jane,) = (user.user_id for user in created.users)
     change(control_plane, jane, "roe@example.com")
     if way == "delete":
-        control_plane.lifecycle.delete(jane, OPERATOR)
+        control_plane.lifecycle.delete(OPERATOR, jane)
     else:
         batch_id = created.batch.batch_id
-        control_plane.batches.undo(batch_id, "", OPERATOR, force=False, dry_run=False)
+        control_plane.batches.undo(OPERATOR, batch_id, "", force=False, dry_run=False)
     assert found(control_plane, "jane@example.com") == []
     create_users(control_plane, "jane", "roe")
 
@@ -382,7 +382,7 @@ def test_the_emails_of_a_deleted_account_that_was_used_are_given_to_nobody_for_3
     let_pass(control_plane, 10)
     with control_plane.store.write() as tx:
         tx.accounts.mark_used(jane, tx.now())
-    control_plane.lifecycle.delete(jane, OPERATOR)
+    control_plane.lifecycle.delete(OPERATOR, jane)
     for name in ("jane", "roe"):
         with pytest.raises(BatchRefused) as refused:
             create_users(control_plane, name)
@@ -406,19 +406,19 @@ def test_a_batch_of_used_accounts_that_is_undone_can_be_created_again_at_once(
     control_plane: ControlPlane,
 ) -> None:
     users = [checked_user("jane@example.com")]
-    created = control_plane.batches.create("key", users, "fail", OPERATOR)
+    created = control_plane.batches.create(OPERATOR, "key", users, "fail")
     with control_plane.store.write() as tx:
         tx.accounts.mark_used(created.users[0].user_id, tx.now())
     batch_id = created.batch.batch_id
-    control_plane.batches.undo(batch_id, "", OPERATOR, force=True, dry_run=False)
+    control_plane.batches.undo(OPERATOR, batch_id, "", force=True, dry_run=False)
     create_users(control_plane, "jane")
 
 
 def test_a_suspended_account_gets_another_email_and_keeps_it(control_plane: ControlPlane) -> None:
     (jane,) = create_users(control_plane, "jane")
-    control_plane.lifecycle.suspend(jane, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, jane)
     change(control_plane, jane, "roe@example.com")
-    control_plane.lifecycle.restore(jane, OPERATOR)
+    control_plane.lifecycle.restore(OPERATOR, jane)
     assert emails_of(control_plane, jane) == ["roe@example.com"]
 
 
@@ -506,7 +506,7 @@ def test_a_member_changes_no_email_and_each_owner_that_of_a_member(
     old = session_caller(control_plane, jane, is_recent=False)
     with pytest.raises(SignInTooOld):
         change(control_plane, kim, "roe@example.com", old)
-    control_plane.updates.update(kim, UserChanges(title="CTO"), old)
+    control_plane.updates.update(old, kim, UserChanges(title="CTO"))
     for name, owner in (("a", recent), ("b", token_caller(control_plane))):
         change(control_plane, kim, f"{name}@example.com", owner)
     assert emails_of(control_plane, kim) == ["b@example.com"]

@@ -100,7 +100,7 @@ class History:
             case Create(email, is_left_open):
                 self._create(email, is_left_open=is_left_open)
             case Delete(account) if account in self.model.current:
-                self._control_plane.lifecycle.delete(self._ids[account], OPERATOR)
+                self._control_plane.lifecycle.delete(OPERATOR, self._ids[account])
                 self.model.delete(account)
 
     def _change(self, wanted: Mapping[int, int], *, reuse: bool) -> None:
@@ -123,13 +123,13 @@ class History:
         expected = self.model.outcome({account: email}, reuse=False)
         key, batches = f"{self._name}-{self._steps}", self._control_plane.batches
         if is_left_open:
-            batch = batches.open(key, "fail", OPERATOR)
-            assert batches.reserve(batch.batch_id, 0, users, OPERATOR).users == (not expected)
+            batch = batches.open(OPERATOR, key, "fail")
+            assert batches.reserve(OPERATOR, batch.batch_id, 0, users).users == (not expected)
             self.model.reserved |= set() if expected else {email}
             return
         outcome = ""
         try:
-            created = batches.create(key, users, "fail", OPERATOR)
+            created = batches.create(OPERATOR, key, users, "fail")
         except BatchRefused as error:
             outcome = "freed" if error.problems[0].code == "email_freed" else "taken"
         else:

@@ -26,19 +26,19 @@ def create(control_plane: ControlPlane, *users: CheckedUser, **options: Any) -> 
     if_exists = options.get("if_exists", "fail")
     return [
         one.user_id
-        for one in control_plane.batches.create(key, list(users), if_exists, OPERATOR).users
+        for one in control_plane.batches.create(OPERATOR, key, list(users), if_exists).users
     ]
 
 
 def number(control_plane: ControlPlane, user_id: str, external_id: str | None) -> str | None:
     changes = UserChanges(external_id=external_id)
-    return control_plane.updates.update(user_id, changes, OPERATOR).user.external_id
+    return control_plane.updates.update(OPERATOR, user_id, changes).user.external_id
 
 
 def test_a_taken_external_id_is_a_problem_of_a_batch(control_plane: ControlPlane) -> None:
     create(control_plane, user("ann", "1"), user("ben", "2"))
-    opened = control_plane.batches.open("open", "fail", OPERATOR)
-    control_plane.batches.reserve(opened.batch_id, 0, [user("reserved", "3")], OPERATOR)
+    opened = control_plane.batches.open(OPERATOR, "open", "fail")
+    control_plane.batches.reserve(OPERATOR, opened.batch_id, 0, [user("reserved", "3")])
     users = [
         *(user("c", "1"), user("ann", "9"), user("d", "3"), user("e", "4"), user("f", "4")),
         *(user("ben", "1"), user("g", "01"), user("h", None)),
@@ -62,22 +62,22 @@ def test_a_taken_external_id_is_a_problem_of_a_batch(control_plane: ControlPlane
 
 def test_a_user_whose_external_id_has_an_account_is_skipped(control_plane: ControlPlane) -> None:
     (ann,) = create(control_plane, user("ann", "1"))
-    control_plane.lifecycle.suspend(ann, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, ann)
     created = control_plane.batches.create(
-        "skip", [user("ann.miller", "1"), user("ben", "2")], "skip", OPERATOR
+        OPERATOR, "skip", [user("ann.miller", "1"), user("ben", "2")], "skip"
     )
     assert [one.email for one in created.users] == ["ben@example.com"]
     assert [(one.position, one.email) for one in created.skipped] == [(0, "ann.miller@example.com")]
-    assert control_plane.batches.show(created.batch.batch_id, OPERATOR).skipped_suspended == 1
+    assert control_plane.batches.show(OPERATOR, created.batch.batch_id).skipped_suspended == 1
 
 
 def test_an_old_file_skips_who_has_another_email_by_now(control_plane: ControlPlane) -> None:
     (ann,) = create(control_plane, user("ann", "1"))
-    control_plane.updates.update(ann, UserChanges(email="ann.roe@example.com"), OPERATOR)
-    created = control_plane.batches.create("old", [user("ann", "1")], "skip", OPERATOR)
+    control_plane.updates.update(OPERATOR, ann, UserChanges(email="ann.roe@example.com"))
+    created = control_plane.batches.create(OPERATOR, "old", [user("ann", "1")], "skip")
     assert (created.users, len(created.skipped)) == ([], 1)
     with pytest.raises(BatchRefused) as refused:  # not by the number, it may be anybody
-        control_plane.batches.create("new", [user("ann")], "skip", OPERATOR)
+        control_plane.batches.create(OPERATOR, "new", [user("ann")], "skip")
     assert [one.code for one in refused.value.problems] == ["email_freed"]
 
 
@@ -85,11 +85,11 @@ def test_an_account_gets_only_a_free_external_id(control_plane: ControlPlane) ->
     ann, ben = create(control_plane, user("ann", "1"), user("ben"))
     with pytest.raises(ExternalIdTaken, match=r"'1' is the external_id of ann@example\.com"):
         number(control_plane, ben, "1")
-    opened = control_plane.batches.open("open", "fail", OPERATOR)
-    control_plane.batches.reserve(opened.batch_id, 0, [user("reserved", "3")], OPERATOR)
+    opened = control_plane.batches.open(OPERATOR, "open", "fail")
+    control_plane.batches.reserve(OPERATOR, opened.batch_id, 0, [user("reserved", "3")])
     with pytest.raises(ExternalIdTaken, match="'3' is reserved by the unfinished batch bat_"):
         number(control_plane, ben, "3")
-    control_plane.batches.drop(opened.batch_id, OPERATOR)
+    control_plane.batches.drop(OPERATOR, opened.batch_id)
     assert number(control_plane, ben, "3") == "3"
     assert number(control_plane, ann, None) is None
     assert number(control_plane, ben, "1") == "1"

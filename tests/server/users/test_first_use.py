@@ -25,7 +25,7 @@ EMAIL = "jane@example.com"
 def jane(control_plane: ControlPlane) -> str:
     users = checked_users("jane", "joe", password=PASSWORD)
     created = control_plane.batches.create(
-        secrets.token_hex(8), users, "fail", OPERATOR, passwords_for(users)
+        OPERATOR, secrets.token_hex(8), users, "fail", passwords_for(users)
     )
     return created.users[0].user_id
 
@@ -49,7 +49,7 @@ def sign_in_by_sso(control_plane: ControlPlane, user_id: str) -> None:
 
 
 def set_password_by_link(control_plane: ControlPlane, user_id: str) -> None:
-    (link,) = control_plane.links.create([user_id], OPERATOR)
+    (link,) = control_plane.links.create(OPERATOR, [user_id])
     control_plane.password_changes.by_link(secret_of(link.url), CHOSEN, CLIENT)
 
 
@@ -61,7 +61,7 @@ def create_token(control_plane: ControlPlane, user_id: str) -> None:
 
 
 def make_owner(control_plane: ControlPlane, user_id: str) -> None:
-    control_plane.lifecycle.set_role(user_id, "owner", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, user_id, "owner")
 
 
 def change_password(control_plane: ControlPlane, user_id: str) -> None:
@@ -109,19 +109,19 @@ def test_the_mark_stays_as_the_first_use_set_it(control_plane: ControlPlane, jan
     make_owner(control_plane, joe.user_id)
     for use in (sign_in, create_token, make_owner, set_password_by_link):
         use(control_plane, jane)
-    control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
-    control_plane.lifecycle.suspend(jane, OPERATOR)
-    control_plane.lifecycle.restore(jane, OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, jane, "collaborator")
+    control_plane.lifecycle.suspend(OPERATOR, jane)
+    control_plane.lifecycle.restore(OPERATOR, jane)
     assert used_at(control_plane, jane) == 7
 
 
 def test_actions_of_others_do_not_mark_an_account_as_used(
     control_plane: ControlPlane, jane: str
 ) -> None:
-    control_plane.links.create([jane], OPERATOR)
-    control_plane.lifecycle.suspend(jane, OPERATOR)
-    control_plane.lifecycle.restore(jane, OPERATOR)
-    control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)  # which it has
+    control_plane.links.create(OPERATOR, [jane])
+    control_plane.lifecycle.suspend(OPERATOR, jane)
+    control_plane.lifecycle.restore(OPERATOR, jane)
+    control_plane.lifecycle.set_role(OPERATOR, jane, "collaborator")  # which it has
     with suppress(InvalidCredentials):
         sign_in(control_plane, password="a wrong password")
     find_accounts(control_plane, email=EMAIL, exact=True)

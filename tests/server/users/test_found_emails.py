@@ -32,7 +32,7 @@ def control_plane(store_deployment: Deployment) -> Iterator[ControlPlane]:
             )
             for at, email in enumerate(EMAILS)
         ]
-        control_plane.batches.create("key", people, "fail", operator("jane"))
+        control_plane.batches.create(operator("jane"), "key", people, "fail")
         yield control_plane
 
 
@@ -73,7 +73,7 @@ def test_a_text_that_is_not_the_email_of_an_account_finds_none(
 def test_a_found_account_is_the_same_as_in_a_list(control_plane: ControlPlane) -> None:
     (suspended,) = control_plane.users.find(EMAILS[:1])
     assert suspended
-    control_plane.lifecycle.suspend(suspended.user_id, operator("jane"))
+    control_plane.lifecycle.suspend(operator("jane"), suspended.user_id)
     found = control_plane.users.find(EMAILS)
     listed = find_accounts(control_plane)
     assert json.encode(found) == json.encode(listed)
@@ -89,7 +89,7 @@ def test_emails_and_external_ids_are_looked_up_at_one_moment(
 
     def look_up_and_change(users: Users, email_keys: Sequence[str]) -> Sequence[UserRecord]:
         found = look_up(users, email_keys)
-        control_plane.updates.update(jane.user_id, UserChanges(external_id="new"), OPERATOR)
+        control_plane.updates.update(OPERATOR, jane.user_id, UserChanges(external_id="new"))
         return found
 
     monkeypatch.setattr(Users, "list_with_emails", look_up_and_change)

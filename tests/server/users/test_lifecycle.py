@@ -63,7 +63,7 @@ def create_users(
     """Create accounts; give their ids."""
     users = checked_users(*names, password=password)
     created = control_plane.batches.create(
-        secrets.token_hex(8), users, "fail", OPERATOR, passwords_for(users)
+        OPERATOR, secrets.token_hex(8), users, "fail", passwords_for(users)
     )
     return [user.user_id for user in created.users]
 
@@ -72,7 +72,7 @@ def owners(control_plane: ControlPlane, *names: str, password: str | None = None
     """Create owners; give their ids."""
     found = create_users(control_plane, *names, password=password)
     for user_id in found:
-        control_plane.lifecycle.set_role(user_id, "owner", OPERATOR)
+        control_plane.lifecycle.set_role(OPERATOR, user_id, "owner")
     return found
 
 
@@ -109,14 +109,14 @@ def test_a_suspended_user_is_signed_out_and_a_restored_one_may_sign_in(
         session_caller(control_plane, jane), "laptop", None
     )
 
-    control_plane.lifecycle.suspend(jane, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, jane)
 
     assert sessions(control_plane, jane) == []
     with pytest.raises(NotAuthenticated):
         control_plane.sessions.authenticate(secret)
     with pytest.raises(NotAuthenticated, match="the token 'laptop' is suspended: ask an admin"):
         control_plane.tokens.authenticate(token)
-    control_plane.lifecycle.restore(jane, OPERATOR)
+    control_plane.lifecycle.restore(OPERATOR, jane)
     assert control_plane.tokens.authenticate(token).token.role == "owner"
     with pytest.raises(NotAuthenticated):
         control_plane.sessions.authenticate(secret)
@@ -130,9 +130,9 @@ def test_a_deleted_user_remains_in_the_audit_log_only(
     token, _ = control_plane.tokens.create_personal(
         session_caller(control_plane, jane), "laptop", None
     )
-    control_plane.links.create([jane, joe], OPERATOR)
+    control_plane.links.create(OPERATOR, [jane, joe])
 
-    control_plane.lifecycle.delete(jane, OPERATOR)
+    control_plane.lifecycle.delete(OPERATOR, jane)
 
     assert account_emails(control_plane) == ["joe@example.com"]
     with pytest.raises(NotAuthenticated, match="unknown"):
@@ -158,7 +158,7 @@ def test_a_new_role_revokes_the_sessions(control_plane: ControlPlane) -> None:
     signed_in(control_plane, jane)
     signed_in(control_plane, joe)
 
-    control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, jane, "collaborator")
 
     assert sessions(control_plane, jane) == []
     assert len(sessions(control_plane, joe)) == 1
@@ -170,10 +170,10 @@ def test_every_change_is_in_the_audit_log_without_an_email(control_plane: Contro
     jane, joe = owners(control_plane, "jane", "joe")
     caller, before = personal_token_caller(control_plane, joe), last_number(control_plane)
 
-    control_plane.lifecycle.suspend(jane, caller)
-    control_plane.lifecycle.restore(jane, caller)
-    control_plane.lifecycle.set_role(jane, "collaborator", caller)
-    control_plane.lifecycle.delete(jane, caller)
+    control_plane.lifecycle.suspend(caller, jane)
+    control_plane.lifecycle.restore(caller, jane)
+    control_plane.lifecycle.set_role(caller, jane, "collaborator")
+    control_plane.lifecycle.delete(caller, jane)
 
     who = f"user:{joe}"
     assert events(control_plane, before) == [
@@ -199,19 +199,19 @@ def test_a_suspension_by_hand_replaces_one_by_a_sync_and_no_sync_takes_it_back(
         return account.suspended_at is not None, account.suspended_by_sync
 
     with pytest.raises(AccountEdited, match="another lastname was expected"):
-        life.suspend(jane, OPERATOR, by_sync=True, expected=ExpectedUser(lastname="Roe"))
-    life.suspend(jane, OPERATOR, by_sync=True, expected=ExpectedUser(lastname=None))
+        life.suspend(OPERATOR, jane, by_sync=True, expected=ExpectedUser(lastname="Roe"))
+    life.suspend(OPERATOR, jane, by_sync=True, expected=ExpectedUser(lastname=None))
     assert flags() == (True, True)
-    life.restore(jane, OPERATOR, by_sync=True)
+    life.restore(OPERATOR, jane, by_sync=True)
     assert flags() == (False, False)
-    life.suspend(jane, OPERATOR, by_sync=True)
-    life.suspend(jane, OPERATOR)
-    life.suspend(jane, OPERATOR, by_sync=True)
+    life.suspend(OPERATOR, jane, by_sync=True)
+    life.suspend(OPERATOR, jane)
+    life.suspend(OPERATOR, jane, by_sync=True)
     assert flags() == (True, False)
     with pytest.raises(AccountEdited, match="by hand since"):
-        life.restore(jane, OPERATOR, by_sync=True)
-    life.restore(jane, OPERATOR)
-    life.restore(jane, OPERATOR, by_sync=True)
+        life.restore(OPERATOR, jane, by_sync=True)
+    life.restore(OPERATOR, jane)
+    life.restore(OPERATOR, jane, by_sync=True)
     assert flags() == (False, False)
     log = control_plane.audit_log.list(0, 1000)
     restored = [one.data for one in log if one.event == "account.restored"]
@@ -219,11 +219,11 @@ def test_a_suspension_by_hand_replaces_one_by_a_sync_and_no_sync_takes_it_back(
 
 
 CALLS: dict[str, Callable[[ControlPlane, str, Caller], None]] = {
-    "suspend": lambda control_plane, user_id, by: control_plane.lifecycle.suspend(user_id, by),
-    "restore": lambda control_plane, user_id, by: control_plane.lifecycle.restore(user_id, by),
-    "delete": lambda control_plane, user_id, by: control_plane.lifecycle.delete(user_id, by),
+    "suspend": lambda control_plane, user_id, by: control_plane.lifecycle.suspend(by, user_id),
+    "restore": lambda control_plane, user_id, by: control_plane.lifecycle.restore(by, user_id),
+    "delete": lambda control_plane, user_id, by: control_plane.lifecycle.delete(by, user_id),
     "demote": lambda control_plane, user_id, by: control_plane.lifecycle.set_role(
-        user_id, "collaborator", by
+        by, user_id, "collaborator"
     ),
 }
 
@@ -234,7 +234,7 @@ def test_a_repeated_call_changes_nothing_and_adds_no_audit_entry(
 ) -> None:
     jane, _ = owners(control_plane, "jane", "joe")
     if name == "restore":
-        control_plane.lifecycle.suspend(jane, OPERATOR)
+        control_plane.lifecycle.suspend(OPERATOR, jane)
     CALLS[name](control_plane, jane, OPERATOR)
     if name == "demote":
         signed_in(control_plane, jane)
@@ -254,8 +254,8 @@ def test_a_repeated_call_changes_nothing_and_adds_no_audit_entry(
 def test_an_unknown_account_is_not_found(
     control_plane: ControlPlane, call: Callable[[ControlPlane, str, Caller], None]
 ) -> None:
-    batch = control_plane.batches.open("key", "fail", OPERATOR)
-    control_plane.batches.reserve(batch.batch_id, 0, checked_users("open"), OPERATOR)
+    batch = control_plane.batches.open(OPERATOR, "key", "fail")
+    control_plane.batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("open"))
     for user_id in ("usr_none", "", batch.batch_id.replace("bat_", "usr_") + "00000000"):
         with pytest.raises(NotFound, match="there is no user"):
             call(control_plane, user_id, OPERATOR)
@@ -271,8 +271,8 @@ def test_only_a_current_owner_may_change_accounts(
     )
     other = token_caller(control_plane, "x", "reader")
     (target,) = create_users(control_plane, "target")
-    control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
-    control_plane.lifecycle.suspend(joe, OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, jane, "collaborator")
+    control_plane.lifecycle.suspend(OPERATOR, joe)
     (token,) = control_plane.tokens.list_live(carl)
     control_plane.tokens.revoke_personal(session_caller(control_plane, carl), token.token_id)
     before = control_plane.audit_log.list(0, 1000)
@@ -294,7 +294,7 @@ LOSING = [name for name in CALLS if name != "restore"]
 @pytest.mark.parametrize("name", LOSING)
 def test_the_last_owner_stays(control_plane: ControlPlane, name: str) -> None:
     jane, joe = owners(control_plane, "jane", "joe")
-    control_plane.lifecycle.suspend(joe, OPERATOR)  # does not count
+    control_plane.lifecycle.suspend(OPERATOR, joe)  # does not count
     by_jane = personal_token_caller(control_plane, jane)
     before = control_plane.audit_log.list(0, 1000)
 
@@ -304,7 +304,7 @@ def test_the_last_owner_stays(control_plane: ControlPlane, name: str) -> None:
         CALLS[name](control_plane, jane, by_jane)
 
     assert control_plane.audit_log.list(0, 1000) == before
-    control_plane.lifecycle.restore(joe, OPERATOR)
+    control_plane.lifecycle.restore(OPERATOR, joe)
     CALLS[name](control_plane, jane, OPERATOR)
 
 
@@ -313,7 +313,7 @@ def test_other_accounts_can_be_deleted_beside_the_last_owner(
     control_plane: ControlPlane, name: str
 ) -> None:
     _, joe, carl = *owners(control_plane, "jane", "joe"), *create_users(control_plane, "carl")
-    control_plane.lifecycle.suspend(joe, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, joe)
     CALLS[name](control_plane, joe, OPERATOR)
     CALLS[name](control_plane, carl, OPERATOR)
 
@@ -334,7 +334,7 @@ def test_two_owners_who_delete_each_other_at_once_leave_one(
     for number in range(ROUNDS):
         both = owners(control_plane, f"a{number}", f"b{number}")
         for user_id in _other_owners(control_plane, both):
-            control_plane.lifecycle.set_role(user_id, "collaborator", OPERATOR)
+            control_plane.lifecycle.set_role(OPERATOR, user_id, "collaborator")
         callers = [
             personal_token_caller(control_plane, one) if by == "token" else OPERATOR for one in both
         ]
@@ -350,13 +350,13 @@ def test_two_owners_who_delete_each_other_at_once_leave_one(
 def test_one_who_becomes_an_owner_meanwhile_is_kept(control_plane: ControlPlane, name: str) -> None:
     (jane,) = create_users(control_plane, "jane")
     if name == "restore":
-        control_plane.lifecycle.suspend(jane, OPERATOR)
+        control_plane.lifecycle.suspend(OPERATOR, jane)
     change = getattr(control_plane.lifecycle, name)
     with ThreadPoolExecutor(1) as pool:
         with control_plane.store.write() as tx:
             (before,) = tx.accounts.lock([jane]).values()
             tx.accounts.set_role(jane, "owner")
-            changing = pool.submit(change, jane, OPERATOR, keep_owner=True)
+            changing = pool.submit(change, OPERATOR, jane, keep_owner=True)
             wait_until_blocked(control_plane.store, tx)
         with pytest.raises(OwnerKept, match="change the role first"):
             changing.result(30)
@@ -387,19 +387,19 @@ def test_a_personal_token_has_the_role_of_its_user_until_that_changes(
     caller = control_plane.tokens.authenticate(token)
     assert (caller.actor, caller.token.role) == (f"user:{jane}", "owner")
     assert control_plane.batches.create(
-        "one", checked_users("one"), "fail", caller
+        caller, "one", checked_users("one"), "fail"
     ).batch.opened_by == (f"user:{jane}")
 
-    control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, jane, "collaborator")
 
     with pytest.raises(NotAuthenticated, match="was revoked"):
         control_plane.tokens.authenticate(token)
     with pytest.raises(NotAuthenticated, match="was revoked"):
-        control_plane.batches.create("two", checked_users("two"), "fail", caller)
+        control_plane.batches.create(caller, "two", checked_users("two"), "fail")
 
 
 def make_link(control_plane: ControlPlane, user_id: str, caller: Caller) -> None:
-    control_plane.links.create([user_id], caller)
+    control_plane.links.create(caller, [user_id])
 
 
 def test_each_account_call_locks_the_owners_and_then_all_accounts_at_once(
@@ -426,7 +426,7 @@ def test_each_account_call_locks_the_owners_and_then_all_accounts_at_once(
         # The caller's own account, and the one that is changed.
         assert calls[:2] == [("lock_owners", set()), ("lock", {jane, joe})]
         if act != CALLS["delete"]:
-            control_plane.lifecycle.restore(jane, OPERATOR)
+            control_plane.lifecycle.restore(OPERATOR, jane)
 
 
 @pytest.fixture
@@ -450,7 +450,7 @@ def test_a_batch_locks_the_account_of_its_callers_token(
     (jane,) = owners(control_plane, "jane")
     caller = personal_token_caller(control_plane, jane)
     locked.clear()
-    control_plane.batches.create("small", checked_users("carl"), "fail", caller)
+    control_plane.batches.create(caller, "small", checked_users("carl"), "fail")
     assert locked == [{jane}]
 
 
@@ -460,10 +460,10 @@ def test_a_change_of_an_account_locks_it_once_together_with_the_callers(
     (jane,), (carl,) = owners(control_plane, "jane"), create_users(control_plane, "carl")
     caller = personal_token_caller(control_plane, jane)
     locked.clear()
-    control_plane.lifecycle.suspend(carl, caller)
-    control_plane.lifecycle.restore(carl, caller)
-    control_plane.updates.update(carl, UserChanges(title="CTO"), caller)
-    control_plane.links.create([carl], caller)
+    control_plane.lifecycle.suspend(caller, carl)
+    control_plane.lifecycle.restore(caller, carl)
+    control_plane.updates.update(caller, carl, UserChanges(title="CTO"))
+    control_plane.links.create(caller, [carl])
     assert locked == [{carl, jane}] * 4
 
 
@@ -474,11 +474,11 @@ def test_accounts_are_locked_in_the_order_of_their_ids(
 ) -> None:
     first, second = sorted(create_users(control_plane, "carl") + owners(control_plane, "jane"))
     own, target = (first, second) if own_first else (second, first)
-    control_plane.lifecycle.set_role(own, "owner", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, own, "owner")
     caller = personal_token_caller(control_plane, own)
-    do: Callable[[], object] = partial(control_plane.lifecycle.suspend, target, caller)
+    do: Callable[[], object] = partial(control_plane.lifecycle.suspend, caller, target)
     if act == "link":
-        do = partial(control_plane.links.create, [own, target], caller)
+        do = partial(control_plane.links.create, caller, [own, target])
     with ThreadPoolExecutor(1) as pool:
         with control_plane.store.write() as tx:
             tx.accounts.lock([first])

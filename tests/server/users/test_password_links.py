@@ -40,7 +40,7 @@ BROWSER = ClientInfo("192.0.2.1", "a browser")
 
 def created(control_plane: ControlPlane, users: list[CheckedUser]) -> Created:
     return control_plane.batches.create(
-        secrets.token_hex(8), users, "fail", OPERATOR, passwords_for(users)
+        OPERATOR, secrets.token_hex(8), users, "fail", passwords_for(users)
     )
 
 
@@ -59,7 +59,7 @@ def with_other_settings(deployment: Deployment, **changes: object) -> ControlPla
 
 def test_a_link_sets_the_password_of_its_account_once(control_plane: ControlPlane) -> None:
     jane, joe = ids(control_plane, "jane", "joe")
-    link, other = control_plane.links.create([jane, joe], OPERATOR)
+    link, other = control_plane.links.create(OPERATOR, [jane, joe])
     assert (link.user_id, link.email) == (jane, "jane@example.com")
     assert re.fullmatch(
         r"https://accounts\.example\.com/set-password#mrl_[A-Za-z0-9]{43}", link.url
@@ -78,20 +78,20 @@ def test_a_link_is_invalid_once_its_creator_is_no_owner(control_plane: ControlPl
     joe, *owners = ids(control_plane, "joe", "jane", "ann", "kim", "lou")
     jane, ann, kim, _ = owners
     for owner in owners:
-        control_plane.lifecycle.set_role(owner, "owner", OPERATOR)
+        control_plane.lifecycle.set_role(OPERATOR, owner, "owner")
     by_jane, by_ann, by_kim = (
         personal_token_caller(control_plane, one) for one in (jane, ann, kim)
     )
     for end, caller in (
-        (lambda: control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR), by_jane),
-        (lambda: control_plane.lifecycle.suspend(ann, OPERATOR), by_ann),
+        (lambda: control_plane.lifecycle.set_role(OPERATOR, jane, "collaborator"), by_jane),
+        (lambda: control_plane.lifecycle.suspend(OPERATOR, ann), by_ann),
         (
             lambda: control_plane.tokens.revoke("laptop", OPERATOR),
             token_caller(control_plane, "laptop"),
         ),
-        (lambda: control_plane.lifecycle.delete(kim, OPERATOR), by_kim),
+        (lambda: control_plane.lifecycle.delete(OPERATOR, kim), by_kim),
     ):
-        (link,) = control_plane.links.create([joe], caller)
+        (link,) = control_plane.links.create(caller, [joe])
         assert control_plane.password_changes.link_account(secret_of(link)).user_id == joe
         end()
         with pytest.raises(LinkInvalid):
@@ -106,12 +106,12 @@ def test_what_becomes_of_the_links_of_a_former_owner_is_in_the_log(
     joe, una, jane, ann = ids(control_plane, "joe", "una", "jane", "ann")
     lifecycle, role = control_plane.lifecycle, ["collaborator"] if end == "set_role" else []
     for owner in (jane, ann):
-        lifecycle.set_role(owner, "owner", OPERATOR)
+        lifecycle.set_role(OPERATOR, owner, "owner")
     caller = personal_token_caller(control_plane, jane)
-    links = control_plane.links.create([joe, una, jane], caller)[:2]  # one is not for another user
+    links = control_plane.links.create(caller, [joe, una, jane])[:2]  # one is not for another user
     assert control_plane.links.count_made([jane]) == 2
 
-    getattr(lifecycle, end)(jane, *role, OPERATOR, keep_links=keep)
+    getattr(lifecycle, end)(OPERATOR, jane, *role, keep_links=keep)
 
     log = control_plane.audit_log.list(0, 10, newest_first=True)
     data = next(one.data for one in log if one.subject == jane)
@@ -126,28 +126,28 @@ def test_a_link_is_invalid_once_its_account_is_suspended_or_changes_its_role(
     control_plane: ControlPlane,
 ) -> None:
     (joe,) = ids(control_plane, "joe")
-    (link,) = control_plane.links.create([joe], OPERATOR)
-    control_plane.lifecycle.suspend(joe, OPERATOR)
-    control_plane.lifecycle.restore(joe, OPERATOR)
+    (link,) = control_plane.links.create(OPERATOR, [joe])
+    control_plane.lifecycle.suspend(OPERATOR, joe)
+    control_plane.lifecycle.restore(OPERATOR, joe)
     with pytest.raises(LinkInvalid):
         control_plane.password_changes.link_account(secret_of(link))
-    (link,) = control_plane.links.create([joe], OPERATOR)
-    control_plane.lifecycle.set_role(joe, "owner", OPERATOR)
+    (link,) = control_plane.links.create(OPERATOR, [joe])
+    control_plane.lifecycle.set_role(OPERATOR, joe, "owner")
     with pytest.raises(LinkInvalid):
         control_plane.password_changes.link_account(secret_of(link))
 
 
 def test_links_are_returned_in_the_order_of_the_request(control_plane: ControlPlane) -> None:
     some = ids(control_plane, *"abcd")
-    links = control_plane.links.create([some[2], some[0], some[3], some[0]], OPERATOR)
+    links = control_plane.links.create(OPERATOR, [some[2], some[0], some[3], some[0]])
     assert [link.user_id for link in links] == [some[2], some[0], some[3]]
 
 
 def test_a_new_link_replaces_the_previous_one(control_plane: ControlPlane) -> None:
     jane = ids(control_plane, "jane")
     (first,), (second,) = (
-        control_plane.links.create(jane, OPERATOR),
-        control_plane.links.create(jane, OPERATOR),
+        control_plane.links.create(OPERATOR, jane),
+        control_plane.links.create(OPERATOR, jane),
     )
     message = "this link was used before, has expired, or was replaced by a newer one: ask for a"
     with pytest.raises(LinkInvalid, match=message):
@@ -158,7 +158,7 @@ def test_a_new_link_replaces_the_previous_one(control_plane: ControlPlane) -> No
 def test_only_the_hash_of_a_link_is_stored(
     control_plane: ControlPlane, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (link,) = control_plane.links.create(ids(control_plane, "jane"), OPERATOR)
+    (link,) = control_plane.links.create(OPERATOR, ids(control_plane, "jane"))
     secret = secret_of(link)
     with control_plane.store.read() as tx:
         row = tx.links.get(sha256(secret.encode()).digest())
@@ -177,7 +177,7 @@ def test_a_link_expires_after_the_configured_days(
 ) -> None:
     jane = ids(control_plane, "jane")
     with closing(with_other_settings(store_deployment, link_days=30)) as patient:
-        (link,) = patient.links.create(jane, OPERATOR)
+        (link,) = patient.links.create(OPERATOR, jane)
     with control_plane.store.read() as tx:
         now = from_milliseconds(tx.now())
     assert timedelta(days=29, hours=23) < link.expires_at - now < timedelta(days=30, seconds=1)
@@ -195,7 +195,7 @@ def test_each_account_finds_the_entry_of_its_link_without_an_email(
         created(control_plane, checked_users("c")),
     )
     wanted = [user.user_id for user in (*first.users, *second.users)]
-    links = control_plane.links.create(wanted, OPERATOR)
+    links = control_plane.links.create(OPERATOR, wanted)
     until = int(links[0].expires_at.timestamp() * 1000)
     for user_id in wanted:
         only = AuditFilter(subject=user_id)
@@ -204,21 +204,21 @@ def test_each_account_finds_the_entry_of_its_link_without_an_email(
         assert abs(msgspec.json.decode(entry.data)["expires_at"] - until) <= 1
     entries = control_plane.audit_log.list(0, 100)
     assert "@" not in str(entries)
-    control_plane.links.create([], OPERATOR)
+    control_plane.links.create(OPERATOR, [])
     assert control_plane.audit_log.list(0, 100) == entries
 
 
 def test_links_are_created_for_all_users_or_for_none(control_plane: ControlPlane) -> None:
     jane, joe, carl = ids(control_plane, "jane", "joe", "carl")
-    control_plane.lifecycle.suspend(joe, OPERATOR)
-    (before,) = control_plane.links.create([jane], OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, joe)
+    (before,) = control_plane.links.create(OPERATOR, [jane])
     noted = control_plane.audit_log.list(0, 100)
     with pytest.raises(LinkRefused, match=r"joe@example\.com is suspended: restore it first"):
-        control_plane.links.create([jane, carl, joe], OPERATOR)
+        control_plane.links.create(OPERATOR, [jane, carl, joe])
     with pytest.raises(NotFound, match="there is no user usr_none"):
-        control_plane.links.create([jane, carl, "usr_none"], OPERATOR)
+        control_plane.links.create(OPERATOR, [jane, carl, "usr_none"])
     with pytest.raises(TooLarge, match="at most 1,000 links"):
-        control_plane.links.create([jane] * 1001, OPERATOR)
+        control_plane.links.create(OPERATOR, [jane] * 1001)
     assert control_plane.audit_log.list(0, 100) == noted
     control_plane.password_changes.link_account(secret_of(before))
 
@@ -229,14 +229,14 @@ def test_accounts_that_changed_since_are_skipped_also_if_none_is_left(
 ) -> None:
     with closing(with_other_settings(deployment, mail=UNUSED_RELAY)) as control_plane:
         jane, joe, carl = ids(control_plane, "jane", "joe", "carl")
-        control_plane.lifecycle.suspend(joe, OPERATOR)
-        control_plane.lifecycle.set_role(carl, "owner", OPERATOR)
+        control_plane.lifecycle.suspend(OPERATOR, joe)
+        control_plane.lifecycle.set_role(OPERATOR, carl, "owner")
         before, left = control_plane.audit_log.list(0, 100), [joe, "usr_none"]
-        assert control_plane.links.create(left, OPERATOR, skip=which) == []
-        control_plane.links.mail(left, OPERATOR, skip=which)
+        assert control_plane.links.create(OPERATOR, left, skip=which) == []
+        control_plane.links.mail(OPERATOR, left, skip=which)
         assert LINK not in {mail.kind for mail in mails(control_plane)}
         assert control_plane.audit_log.list(0, 100) == before
-        links = control_plane.links.create([*left, carl, jane], OPERATOR, skip=which)
+        links = control_plane.links.create(OPERATOR, [*left, carl, jane], skip=which)
         expected = [jane] if which == "inactive and owners" else [carl, jane]
         assert [link.user_id for link in links] == expected
 
@@ -245,10 +245,10 @@ def test_only_owners_may_create_links(control_plane: ControlPlane) -> None:
     jane = ids(control_plane, "jane")
     reader = token_caller(control_plane, "x", "reader")
     with pytest.raises(NotPermitted):
-        control_plane.links.create(jane, reader)
+        control_plane.links.create(reader, jane)
     control_plane.tokens.revoke("x", OPERATOR)
     with pytest.raises(NotAuthenticated):
-        control_plane.links.create(jane, reader)
+        control_plane.links.create(reader, jane)
 
 
 def test_no_links_are_created_without_a_public_url_or_with_sso_only(
@@ -260,13 +260,13 @@ def test_no_links_are_created_without_a_public_url_or_with_sso_only(
         closing(with_other_settings(store_deployment, public_url=None)) as nowhere,
         pytest.raises(ConfigError, match="ANYSCALE_PUBLIC_URL is not set"),
     ):
-        nowhere.links.create(jane, OPERATOR)
+        nowhere.links.create(OPERATOR, jane)
     policy = msgspec.structs.replace(POLICY, sso_only=True)
     with (
         closing(with_other_settings(store_deployment, policy=policy)) as sso_only,
         pytest.raises(LinkRefused, match="everybody here signs in by SSO"),
     ):
-        sso_only.links.create(jane, OPERATOR)
+        sso_only.links.create(OPERATOR, jane)
     assert control_plane.audit_log.list(0, 100) == noted
 
 
@@ -286,20 +286,20 @@ def test_users_without_credentials_are_listed_and_counted(
     found = control_plane.links.without_credentials(batch.batch_id, "", 2)
     found += control_plane.links.without_credentials(batch.batch_id, found[-1].user_id, 10)
     assert [user.email.partition("@")[0] for user in found] == ["a", "b", "c", "sso"]
-    assert control_plane.batches.show(batch.batch_id, OPERATOR).without_credentials == 4
+    assert control_plane.batches.show(OPERATOR, batch.batch_id).without_credentials == 4
     assert neighbours[0] not in {user.user_id for user in found}
 
-    (link,) = control_plane.links.create([found[0].user_id], OPERATOR)
+    (link,) = control_plane.links.create(OPERATOR, [found[0].user_id])
     assert (
-        control_plane.batches.show(batch.batch_id, OPERATOR).without_credentials == 4
+        control_plane.batches.show(OPERATOR, batch.batch_id).without_credentials == 4
     )  # until it is used
     control_plane.password_changes.by_link(secret_of(link), PASSWORD, BROWSER)
-    control_plane.lifecycle.suspend(found[1].user_id, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, found[1].user_id)
 
-    assert control_plane.batches.show(batch.batch_id, OPERATOR).without_credentials == 2
+    assert control_plane.batches.show(OPERATOR, batch.batch_id).without_credentials == 2
     provider = ProviderSettings(issuer="https://idp.example", client_id="x")
     with closing(with_other_settings(store_deployment, provider=provider)) as sso:
-        assert sso.batches.show(batch.batch_id, OPERATOR).without_credentials == 1
+        assert sso.batches.show(OPERATOR, batch.batch_id).without_credentials == 1
         (left,) = sso.links.without_credentials(batch.batch_id, "", 10)
         assert left.email == "c@example.com"
 
@@ -314,14 +314,14 @@ def test_the_call_that_publishes_a_batch_counts_them_as_showing_it_does(
     provider = ProviderSettings(issuer=issuer, client_id="x") if issuer else None
     with closing(with_other_settings(store_deployment, provider=provider)) as control_plane:
         batches = control_plane.batches
-        batch_id = batches.open("key", "fail", OPERATOR).batch_id
+        batch_id = batches.open(OPERATOR, "key", "fail").batch_id
         size = batches.policy.chunk_users
         for number in range(2):
-            batches.reserve(batch_id, number, users[number * size :][:size], OPERATOR)
-        batches.hash(batch_id, [(2, PASSWORD), (3, PASSWORD)], OPERATOR)
-        done = batches.publish(batch_id, 4, OPERATOR)
+            batches.reserve(OPERATOR, batch_id, number, users[number * size :][:size])
+        batches.hash(OPERATOR, batch_id, [(2, PASSWORD), (3, PASSWORD)])
+        done = batches.publish(OPERATOR, batch_id, 4)
         assert (done.without_credentials, done.removed, done.remaining) == (expected, 0, 4)
-        shown = batches.show(batch_id, OPERATOR)
+        shown = batches.show(OPERATOR, batch_id)
         assert msgspec.structs.replace(shown, opened_by_caller=None) == done
 
 
@@ -329,12 +329,12 @@ def test_users_without_credentials_are_counted_for_published_batches_only(
     control_plane: ControlPlane,
 ) -> None:
     published = created(control_plane, checked_users("a")).batch
-    opened = control_plane.batches.open("open", "fail", OPERATOR)
-    control_plane.batches.reserve(opened.batch_id, 0, checked_users("b"), OPERATOR)
+    opened = control_plane.batches.open(OPERATOR, "open", "fail")
+    control_plane.batches.reserve(OPERATOR, opened.batch_id, 0, checked_users("b"))
     assert published.without_credentials is None
     listed = control_plane.batches.page(open_only=False, before="", limit=10)
     assert [batch.without_credentials for batch in listed] == [None, None]
-    assert control_plane.batches.show(opened.batch_id, OPERATOR).without_credentials is None
+    assert control_plane.batches.show(OPERATOR, opened.batch_id).without_credentials is None
     assert control_plane.links.without_credentials(opened.batch_id, "", 10) == []
     with pytest.raises(NotFound, match="there is no batch bat_none"):
         control_plane.links.without_credentials("bat_none", "", 10)
@@ -389,7 +389,7 @@ def test_an_owner_that_cannot_be_created_is_refused_before_any_write(
     control_plane: ControlPlane, store_deployment: Deployment
 ) -> None:
     (jane,) = ids(control_plane, "jane")
-    control_plane.lifecycle.suspend(jane, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, jane)
     before = store_deployment.all_rows()
     with pytest.raises(ConfigError, match="email: 'boss' is not an email address"):
         control_plane.owners.create("boss", None, OPERATOR)

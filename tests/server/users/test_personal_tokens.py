@@ -20,9 +20,9 @@ from anyscale.server.core.secrets import hash_of
 def people(control_plane: ControlPlane) -> list[str]:
     """Two owners. There is a third one, who stays."""
     users = checked_users("jane", "joe", "root")
-    created = control_plane.batches.create(secrets.token_hex(8), users, "fail", OPERATOR)
+    created = control_plane.batches.create(OPERATOR, secrets.token_hex(8), users, "fail")
     for user in created.users:
-        control_plane.lifecycle.set_role(user.user_id, "owner", OPERATOR)
+        control_plane.lifecycle.set_role(OPERATOR, user.user_id, "owner")
     return [user.user_id for user in created.users[:2]]
 
 
@@ -124,8 +124,8 @@ def test_a_suspended_or_deleted_user_gets_no_token(
     control_plane: ControlPlane, people: list[str]
 ) -> None:
     jane, joe = (session_caller(control_plane, user_id) for user_id in people)
-    control_plane.lifecycle.suspend(people[0], OPERATOR)
-    control_plane.lifecycle.delete(people[1], OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, people[0])
+    control_plane.lifecycle.delete(OPERATOR, people[1])
     for caller in (jane, joe):
         with pytest.raises(NotAuthenticated):
             control_plane.tokens.create_personal(caller, "laptop", None)
@@ -145,7 +145,7 @@ def test_the_operator_revokes_a_personal_token_by_its_id(
 
 def test_a_collaborator_gets_no_token(control_plane: ControlPlane, people: list[str]) -> None:
     owner = session_caller(control_plane, people[0])
-    control_plane.lifecycle.set_role(people[0], "collaborator", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, people[0], "collaborator")
     collaborator = session_caller(control_plane, people[0])
     with pytest.raises(NotPermitted, match="this requires the role owner"):
         control_plane.tokens.create_personal(collaborator, "laptop", None)
@@ -165,8 +165,8 @@ def test_a_change_of_the_role_revokes_the_tokens_of_the_user_and_no_others(
     others, _ = control_plane.tokens.create_personal(joe, "laptop", None)
     before = control_plane.audit_log.list(0, 100)[-1].number
 
-    control_plane.lifecycle.set_role(people[0], "collaborator", OPERATOR)
-    control_plane.lifecycle.set_role(people[0], "owner", OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, people[0], "collaborator")
+    control_plane.lifecycle.set_role(OPERATOR, people[0], "owner")
 
     with pytest.raises(NotAuthenticated, match="was revoked"):
         control_plane.tokens.authenticate(secret)

@@ -23,7 +23,7 @@ def user(name: str, sub: str | None) -> CheckedUser:
 def create(control_plane: ControlPlane, *users: CheckedUser, if_exists: str = "fail") -> list[str]:
     """Create a batch; return the emails of its accounts."""
     key = "-".join(f"{one.email}{one.sub}" for one in users)
-    created = control_plane.batches.create(key, list(users), if_exists, OPERATOR)
+    created = control_plane.batches.create(OPERATOR, key, list(users), if_exists)
     return [one.email for one in created.users]
 
 
@@ -75,8 +75,8 @@ def test_a_file_that_is_imported_again_skips_the_accounts_that_exist(
 def test_a_dropped_batch_frees_its_subs_and_an_open_one_keeps_them(
     control_plane: ControlPlane,
 ) -> None:
-    opened = control_plane.batches.open("open", "fail", OPERATOR)
-    control_plane.batches.reserve(opened.batch_id, 0, [user("ann", "usr_old")], OPERATOR)
+    opened = control_plane.batches.open(OPERATOR, "open", "fail")
+    control_plane.batches.reserve(OPERATOR, opened.batch_id, 0, [user("ann", "usr_old")])
 
     assert refusals(control_plane, user("ben", "usr_old")) == [(0, "sub_taken")]
     # Killed before it deleted the rows of the batch.

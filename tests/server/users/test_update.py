@@ -55,7 +55,7 @@ def signed_in(control_plane: ControlPlane, user_id: str, method: str) -> None:
 def sso_user(control_plane: ControlPlane, name: str, password: str | None = None) -> str:
     """Create an SSO user who is linked to a subject, and has a session by each method."""
     (user_id,) = create_users(control_plane, name, password=password)
-    control_plane.updates.update(user_id, UserChanges(is_sso_user=True), OPERATOR)
+    control_plane.updates.update(OPERATOR, user_id, UserChanges(is_sso_user=True))
     with control_plane.store.write() as tx:
         assert tx.identities.link(ISSUER, name, user_id, 7)
     for method in ("sso", "link", "password"):
@@ -71,7 +71,7 @@ def test_the_fields_that_are_set_are_changed_and_no_others(control_plane: Contro
     before, others = account(control_plane, jane), account(control_plane, joe)
     changes = {"name": "Janet", "lastname": "Doe", "title": "CTO", "is_sso_user": True}
     for field, value in changes.items():
-        updated = control_plane.updates.update(jane, UserChanges(**{field: value}), OPERATOR)  # type: ignore[arg-type]  # one field of each type
+        updated = control_plane.updates.update(OPERATOR, jane, UserChanges(**{field: value}))  # type: ignore[arg-type]  # one field of each type
         before = structs.replace(before, **{field: value})
         assert account(control_plane, jane) == before
         assert getattr(updated.user, field) == value
@@ -84,7 +84,7 @@ def test_last_name_and_title_can_be_cleared_and_emptied(control_plane: ControlPl
     (jane,) = create_users(control_plane, "jane")
     for value in ("Doe", "", None):
         updated = control_plane.updates.update(
-            jane, UserChanges(lastname=value, title=value), OPERATOR
+            OPERATOR, jane, UserChanges(lastname=value, title=value)
         )
         assert (updated.user.lastname, updated.user.title) == (value, value)
         assert (account(control_plane, jane).lastname, account(control_plane, jane).title) == (
@@ -97,7 +97,7 @@ def test_an_account_is_found_by_its_new_name_and_not_by_its_old_one(
     control_plane: ControlPlane,
 ) -> None:
     (jane,) = create_users(control_plane, "jane")
-    control_plane.updates.update(jane, UserChanges(name="Große"), OPERATOR)
+    control_plane.updates.update(OPERATOR, jane, UserChanges(name="Große"))
 
     def found(name: str) -> list[str]:
         users = find_accounts(control_plane, name=name)
@@ -111,8 +111,8 @@ def test_an_account_is_found_by_its_new_name_and_not_by_its_old_one(
 
 def test_a_suspended_account_can_be_corrected(control_plane: ControlPlane) -> None:
     (jane,) = create_users(control_plane, "jane")
-    control_plane.lifecycle.suspend(jane, OPERATOR)
-    updated = control_plane.updates.update(jane, UserChanges(title="CTO"), OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, jane)
+    updated = control_plane.updates.update(OPERATOR, jane, UserChanges(title="CTO"))
     assert updated.user.title == "CTO"
     assert updated.user.suspended_at
 
@@ -124,8 +124,8 @@ def test_the_result_tells_whether_the_account_has_a_password(control_plane: Cont
         create_users(control_plane, "joe"),
     )
     # Its password is hashed by the batch.
-    assert control_plane.updates.update(jane, changes, OPERATOR).has_password
-    assert not control_plane.updates.update(joe, changes, OPERATOR).has_password
+    assert control_plane.updates.update(OPERATOR, jane, changes).has_password
+    assert not control_plane.updates.update(OPERATOR, joe, changes).has_password
 
 
 # The audit log
@@ -137,8 +137,8 @@ def test_an_update_is_one_audit_entry_that_names_the_fields_and_has_no_texts(
     jane, joe = owners(control_plane, "jane", "joe")
     caller = personal_token_caller(control_plane, joe)
     changes = UserChanges(name="Janet", title="Secretary of Nothing", is_sso_user=True)
-    control_plane.updates.update(jane, changes, caller)
-    control_plane.updates.update(jane, UserChanges(name="Janet", title=None), OPERATOR)
+    control_plane.updates.update(caller, jane, changes)
+    control_plane.updates.update(OPERATOR, jane, UserChanges(name="Janet", title=None))
     assert updates(control_plane) == [
         (f"user:{joe}", jane, {"fields": ["is_sso_user", "name", "title"], "is_sso_user": True}),
         (OPERATOR.actor, jane, {"fields": ["title"]}),
@@ -157,9 +157,9 @@ def test_a_repeated_update_changes_nothing_and_adds_no_audit_entry(
         UserChanges(name="Janet", lastname="Doe", title="", is_sso_user=False),
         UserChanges(lastname=None, is_sso_user=True),
     ):
-        first = control_plane.updates.update(jane, changes, OPERATOR)
+        first = control_plane.updates.update(OPERATOR, jane, changes)
         before, noted = account(control_plane, jane), control_plane.audit_log.list(0, 1000)
-        assert control_plane.updates.update(jane, changes, OPERATOR) == first
+        assert control_plane.updates.update(OPERATOR, jane, changes) == first
         assert account(control_plane, jane) == before
         assert control_plane.audit_log.list(0, 1000) == noted
 
@@ -173,7 +173,7 @@ def test_an_account_that_is_no_sso_user_any_more_is_unlinked_and_its_sso_session
 ) -> None:
     jane, joe = sso_user(control_plane, "jane", password), sso_user(control_plane, "joe")
 
-    control_plane.updates.update(jane, UserChanges(is_sso_user=False), OPERATOR)
+    control_plane.updates.update(OPERATOR, jane, UserChanges(is_sso_user=False))
 
     assert not account(control_plane, jane).is_sso_user
     assert {session.auth_method for session in sessions(control_plane, jane)} == {
@@ -188,7 +188,7 @@ def test_an_account_that_is_no_sso_user_any_more_is_unlinked_and_its_sso_session
 
 def test_another_update_leaves_the_link_and_the_sessions(control_plane: ControlPlane) -> None:
     jane = sso_user(control_plane, "jane")
-    control_plane.updates.update(jane, UserChanges(title="CTO", is_sso_user=True), OPERATOR)
+    control_plane.updates.update(OPERATOR, jane, UserChanges(title="CTO", is_sso_user=True))
     assert len(sessions(control_plane, jane)) == 3
     with control_plane.store.read() as tx:
         assert tx.identities.find(ISSUER, "jane") == jane
@@ -225,7 +225,7 @@ def test_values_are_checked_by_the_rules_of_a_batch(
     (jane,) = create_users(control_plane, "jane")
     before = account(control_plane, jane)
     with pytest.raises(ConfigError, match=message):
-        control_plane.updates.update(jane, UserChanges(**changes), OPERATOR)
+        control_plane.updates.update(OPERATOR, jane, UserChanges(**changes))
     assert account(control_plane, jane) == before
     assert updates(control_plane) == []
 
@@ -237,8 +237,8 @@ def test_where_sso_is_the_only_sign_in_method_every_account_stays_an_sso_user(
         jane = sso_user(control_plane, "jane")
     with closing(store_deployment.control_plane(Policy(sso_only=True))) as control_plane:
         with pytest.raises(ConfigError, match="is_sso_user: must be true: everybody here signs in"):
-            control_plane.updates.update(jane, UserChanges(is_sso_user=False), OPERATOR)
-        control_plane.updates.update(jane, UserChanges(title="CTO"), OPERATOR)
+            control_plane.updates.update(OPERATOR, jane, UserChanges(is_sso_user=False))
+        control_plane.updates.update(OPERATOR, jane, UserChanges(title="CTO"))
         assert account(control_plane, jane).is_sso_user
 
 
@@ -249,15 +249,15 @@ def test_only_a_current_owner_may_update_an_existing_account(control_plane: Cont
         personal_token_caller(control_plane, joe),
     )
     (target,) = create_users(control_plane, "target")
-    control_plane.lifecycle.set_role(jane, "collaborator", OPERATOR)
-    control_plane.lifecycle.suspend(joe, OPERATOR)
+    control_plane.lifecycle.set_role(OPERATOR, jane, "collaborator")
+    control_plane.lifecycle.suspend(OPERATOR, joe)
     for caller, refusal in ((demoted, NotAuthenticated), (suspended, NotAuthenticated)):
         with pytest.raises(refusal):
-            control_plane.updates.update(target, changes, caller)
-    batch = control_plane.batches.open("key", "fail", OPERATOR)
+            control_plane.updates.update(caller, target, changes)
+    batch = control_plane.batches.open(OPERATOR, "key", "fail")
     for user_id in ("usr_none", "", batch.batch_id.replace("bat_", "usr_") + "00000000"):
         with pytest.raises(NotFound, match="there is no user"):
-            control_plane.updates.update(user_id, changes, OPERATOR)
+            control_plane.updates.update(OPERATOR, user_id, changes)
     assert updates(control_plane) == []
     assert account(control_plane, target).title is None
 
@@ -274,8 +274,8 @@ def test_of_two_updates_of_different_fields_at_once_none_is_lost(
     changes = [UserChanges(title="CTO"), UserChanges(lastname="Doe")]
     for name in map(str, range(6)):
         (user_id,) = create_users(control_plane, f"u{name}")
-        update = partial(control_plane.updates.update, user_id)
-        at_once([partial(update, changes[one], callers[one]) for one in range(2)])
+        update = control_plane.updates.update
+        at_once([partial(update, callers[one], user_id, changes[one]) for one in range(2)])
         found = account(control_plane, user_id)
         assert (found.title, found.lastname) == ("CTO", "Doe")
         fields = [
@@ -290,7 +290,7 @@ def test_two_owners_can_update_each_other_at_once(control_plane: ControlPlane) -
     callers = [personal_token_caller(control_plane, one) for one in both]
     for number in range(6):
         changes, update = UserChanges(title=f"title {number}"), control_plane.updates.update
-        at_once([partial(update, both[1 - one], changes, callers[one]) for one in range(2)])
+        at_once([partial(update, callers[one], both[1 - one], changes) for one in range(2)])
         assert {account(control_plane, one).title for one in both} == {f"title {number}"}
 
 
@@ -305,7 +305,7 @@ def test_an_update_that_waited_for_another_change_sees_it(
     def update() -> AnyscaleError | None:
         started.set()
         try:
-            control_plane.updates.update(jane, UserChanges(title="CTO"), OPERATOR)
+            control_plane.updates.update(OPERATOR, jane, UserChanges(title="CTO"))
         except AnyscaleError as error:
             return error
         return None
@@ -342,7 +342,7 @@ def test_an_update_that_fails_half_way_changes_nothing(
 
     monkeypatch.setattr("anyscale.server.core.accounts.update.append_entries", fail)
     with pytest.raises(KeyboardInterrupt):
-        control_plane.updates.update(jane, UserChanges(name="Janet", is_sso_user=False), OPERATOR)
+        control_plane.updates.update(OPERATOR, jane, UserChanges(name="Janet", is_sso_user=False))
     assert account(control_plane, jane) == before
     assert len(sessions(control_plane, jane)) == 3
     with control_plane.store.read() as tx:
@@ -351,5 +351,5 @@ def test_an_update_that_fails_half_way_changes_nothing(
 
 def test_an_audit_actor_is_the_caller(control_plane: ControlPlane) -> None:
     (jane,) = create_users(control_plane, "jane")
-    control_plane.updates.update(jane, UserChanges(title="CTO"), operator("ann"))
+    control_plane.updates.update(operator("ann"), jane, UserChanges(title="CTO"))
     assert [actor for actor, _, _ in updates(control_plane)] == ["local:ann"]

@@ -83,9 +83,9 @@ class MailSite:
     def request_links(self, *emails: str) -> None:
         """Create accounts without a password, which get links by mail."""
         for email in emails:
-            self.control_plane.batches.create(email, [checked_user(email)], "fail", OPERATOR)
+            self.control_plane.batches.create(OPERATOR, email, [checked_user(email)], "fail")
         found = self.control_plane.users.find(list(emails))
-        self.control_plane.links.mail([user.user_id for user in found if user], OPERATOR)
+        self.control_plane.links.mail(OPERATOR, [user.user_id for user in found if user])
 
     def mails(self, state: str = "due") -> Sequence[MailRecord]:
         """Return the mails of the outbox in a state."""

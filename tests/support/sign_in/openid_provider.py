@@ -83,7 +83,7 @@ def create_jane_and_kim(control_plane: ControlPlane) -> Accounts:
 
 def _create_application(control_plane: ControlPlane, **fields: Any) -> tuple[str, str | None]:
     values = {"name": "Hub", "redirect_uris": [CALLBACK]} | fields
-    created = control_plane.applications.create(NewApplication(**values), OPERATOR)
+    created = control_plane.applications.create(OPERATOR, NewApplication(**values))
     return created.application.client_id, created.client_secret
 
 

@@ -201,7 +201,7 @@ def new_tampered_login(
                 title=None,
             )
             assert user
-            control_plane.batches.create(email, [user], "fail", OPERATOR)
+            control_plane.batches.create(OPERATOR, email, [user], "fail")
         url = stack.enter_context(serve_in_process(control_plane))
         yield TamperedLogin(control_plane, url, provider, stack.enter_context(new_browser(url)))
 

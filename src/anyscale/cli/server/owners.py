@@ -50,7 +50,7 @@ def create_owner(email: str, name: str | None, output_file: str | None) -> None:
         replaced = " The link that this account had no longer works." * owner.link_replaced
         output.write(
             url,
-            revoke=lambda: control_plane.links.revoke(url, caller),
+            revoke=lambda: control_plane.links.revoke(caller, url),
             lost=f"so it was revoked.{replaced}",
         )
     if replaced:

@@ -38,5 +38,5 @@ def reset_second_factor(account: str, reason: str) -> None:
         [user] = control_plane.users.with_ids([account]) or control_plane.users.find([account])
         if user is None:
             raise NotFound(f"there is no user {account!r} in this database")
-        removed = control_plane.factor_removal.remove_all(user.user_id, reason, system_caller())
+        removed = control_plane.factor_removal.remove_all(system_caller(), user.user_id, reason)
     log(removed_in_words(user.email, removed))

@@ -216,7 +216,7 @@ class FileSync:
     def _store_start(self, plan: SyncPlan) -> bool:
         """Store that the sync starts; return whether the form has not started one before."""
         syncs = self._control_plane.syncs
-        record = syncs.start(self._form_key, self.file.name, plan.steps, self.caller)
+        record = syncs.start(self.caller, self._form_key, self.file.name, plan.steps)
         if record is None:
             earlier = syncs.of_form(self._form_key)
             assert earlier, "its key is in use"

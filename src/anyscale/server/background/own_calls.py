@@ -45,8 +45,8 @@ class _Users(Users):
         keep_links: bool = False,
     ) -> None:
         self._opened("change").lifecycle.suspend(
-            user_id,
             self._caller,
+            user_id,
             keep_owner=keep_owner,
             by_sync=by_sync,
             expected=expected,

@@ -22,10 +22,10 @@ JANE, JOE = operator("jane"), operator("joe")
 
 def published(batches: BatchService, *names: str, key: str = "earlier") -> Batch:
     """Create accounts by the large way."""
-    batch = batches.open(key, "fail", JANE)
+    batch = batches.open(JANE, key, "fail")
     for number, first in enumerate(range(0, len(names), 3)):
-        batches.reserve(batch.batch_id, number, checked_users(*names[first : first + 3]), OPERATOR)
-    return batches.publish(batch.batch_id, len(names), JANE)
+        batches.reserve(OPERATOR, batch.batch_id, number, checked_users(*names[first : first + 3]))
+    return batches.publish(JANE, batch.batch_id, len(names))
 
 
 def audit_entries(control_plane: ControlPlane) -> list[AuditRecord]:
@@ -49,4 +49,4 @@ def create(
     password: str = PASSWORD,
 ) -> Created:
     """Create a small batch; its users with a password have the same one."""
-    return batches.create(key, users, if_exists, JOE, passwords_for(users, password))
+    return batches.create(JOE, key, users, if_exists, passwords_for(users, password))

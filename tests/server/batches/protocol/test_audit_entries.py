@@ -22,9 +22,9 @@ def test_the_audit_log_is_chained_and_has_ids_only(
 ) -> None:
     done = published(batches, "a", "b", "c", "d")
     create(batches, "small", checked_users("e", password=PASSWORD))
-    dropped = batches.open("dropped", "fail", operator("ann"))
-    batches.drop(dropped.batch_id, JOE)
-    idle = batches.open("idle", "fail", JOE)
+    dropped = batches.open(operator("ann"), "dropped", "fail")
+    batches.drop(JOE, dropped.batch_id)
+    idle = batches.open(JOE, "idle", "fail")
     make_idle(control_plane, idle, 8)
     batches.expire()
 
@@ -55,9 +55,9 @@ def test_the_audit_log_is_chained_and_has_ids_only(
 def test_no_password_is_in_the_database(
     store_deployment: Deployment, batches: BatchService
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD), OPERATOR)
-    batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR)
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", password=PASSWORD))
+    batches.hash(OPERATOR, batch.batch_id, [(0, PASSWORD)])
     create(batches, "small", checked_users("b", password=PASSWORD))
     assert "battery" in PASSWORD
     assert "battery" not in str(store_deployment.snapshot())

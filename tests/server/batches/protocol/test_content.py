@@ -44,15 +44,15 @@ OTHERS: dict[str, list[tuple[str, str | None]]] = {
 def test_a_reserved_chunk_refuses_other_content(
     batches: BatchService, other: list[tuple[str, str | None]]
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
+    batch = batches.open(JOE, "key", "fail")
     own = [checked_user("a@example.com"), checked_user("b@example.com", PASSWORD)]
-    batches.reserve(batch.batch_id, 0, own, OPERATOR)
+    batches.reserve(OPERATOR, batch.batch_id, 0, own)
     with pytest.raises(KeyReused, match="other users in chunk 0"):
         batches.reserve(
+            OPERATOR,
             batch.batch_id,
             0,
             [checked_user(f"{name}@example.com", text) for name, text in other],
-            OPERATOR,
         )
 
 
@@ -68,19 +68,19 @@ def test_the_key_of_a_small_batch_refuses_other_content(
 
 
 def test_a_key_refuses_another_if_exists(batches: BatchService) -> None:
-    batches.open("large", "fail", JOE)
+    batches.open(JOE, "large", "fail")
     with pytest.raises(KeyReused, match="if_exists=fail"):
-        batches.open("large", "skip", JOE)
-    batches.create("small", checked_users("a"), "fail", JOE)
+        batches.open(JOE, "large", "skip")
+    batches.create(JOE, "small", checked_users("a"), "fail")
     with pytest.raises(KeyReused):
-        batches.create("small", checked_users("a"), "skip", JOE)
+        batches.create(JOE, "small", checked_users("a"), "skip")
 
 
 def test_the_digest_does_not_cover_the_password(batches: BatchService) -> None:
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD), OPERATOR)
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", password=PASSWORD))
     again = batches.reserve(
-        batch.batch_id, 0, checked_users("a", password="another password"), OPERATOR
+        OPERATOR, batch.batch_id, 0, checked_users("a", password="another password")
     )
     assert again.users == 1
     create(batches, "small", checked_users("b", password=PASSWORD))
@@ -92,14 +92,14 @@ def test_the_digest_does_not_cover_the_password(batches: BatchService) -> None:
 def test_the_beginning_of_a_batch_is_another_batch(
     control_plane: ControlPlane, batches: BatchService, end: bool
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"), OPERATOR)
-    batches.reserve(batch.batch_id, 1, checked_users("d"), OPERATOR)
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", "b", "c"))
+    batches.reserve(OPERATOR, batch.batch_id, 1, checked_users("d"))
     if end:
-        batches.publish(batch.batch_id, 4, JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"), OPERATOR)
+        batches.publish(JOE, batch.batch_id, 4)
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", "b", "c"))
     with pytest.raises(KeyReused):
-        batches.publish(batch.batch_id, 3, JOE)
+        batches.publish(JOE, batch.batch_id, 3)
     assert len(account_emails(control_plane)) == (4 if end else 0)
 
 
@@ -107,26 +107,26 @@ def test_a_published_batch_refuses_another_number_of_entries(batches: BatchServi
     batch = published(batches, "a", "b")
     for entries in (0, 1, 3):
         with pytest.raises(KeyReused, match=f"has 2 users, and not {entries}"):
-            batches.publish(batch.batch_id, entries, JOE)
+            batches.publish(JOE, batch.batch_id, entries)
 
 
 def test_a_published_batch_refuses_another_chunk(batches: BatchService) -> None:
     batch = published(batches, "a", "b", "c")
     with pytest.raises(KeyReused):
-        batches.reserve(batch.batch_id, 1, checked_users("d"), OPERATOR)
+        batches.reserve(OPERATOR, batch.batch_id, 1, checked_users("d"))
 
 
 def test_a_chunk_that_is_too_large_is_refused(batches: BatchService) -> None:
-    batch = batches.open("key", "fail", JOE)
+    batch = batches.open(JOE, "key", "fail")
     with pytest.raises(ValueError, match="at most 3 users"):
-        batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c", "d"), OPERATOR)
+        batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", "b", "c", "d"))
 
 
 def test_a_small_create_does_not_end_a_large_batch_with_the_same_key(batches: BatchService) -> None:
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a"))
     with pytest.raises(KeyReused, match=batch.batch_id):
-        batches.create("key", checked_users("a"), "fail", JOE)
+        batches.create(JOE, "key", checked_users("a"), "fail")
 
 
 # Nothing is published that is not whole
@@ -135,11 +135,11 @@ def test_a_small_create_does_not_end_a_large_batch_with_the_same_key(batches: Ba
 def test_a_batch_with_a_missing_chunk_is_not_published(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 1, checked_users("d"), OPERATOR)
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 1, checked_users("d"))
     for entries in (1, 4):  # one entry, and a chunk is missing before it
         with pytest.raises(BatchUnfinished, match=f"1 of {entries} users.*chunks are") as caught:
-            batches.publish(batch.batch_id, entries, JOE)
+            batches.publish(JOE, batch.batch_id, entries)
     assert caught.value.batch_id == batch.batch_id
     assert caught.value.status == 409  # a mistake of the caller is not an outage
     assert account_emails(control_plane) == []
@@ -147,40 +147,40 @@ def test_a_batch_with_a_missing_chunk_is_not_published(
 
 def test_skipped_entries_count_as_entries_of_a_batch(batches: BatchService) -> None:
     published(batches, "a")
-    batch = batches.open("key", "skip", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
+    batch = batches.open(JOE, "key", "skip")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", "b"))
     with pytest.raises(BatchUnfinished, match="has 2 of 3 users, and 0 whose"):
-        batches.publish(batch.batch_id, 3, JOE)
+        batches.publish(JOE, batch.batch_id, 3)
     with pytest.raises(KeyReused, match="has 2 users, and not 1"):
-        batches.publish(batch.batch_id, 1, JOE)
-    done = batches.publish(batch.batch_id, 2, JOE)
+        batches.publish(JOE, batch.batch_id, 1)
+    done = batches.publish(JOE, batch.batch_id, 2)
     assert (done.users, done.skipped) == (1, 1)
-    assert batches.publish(batch.batch_id, 2, JOE) == done
+    assert batches.publish(JOE, batch.batch_id, 2) == done
     for entries in (0, 1, 3):
         with pytest.raises(KeyReused, match="has 2 users"):
-            batches.publish(batch.batch_id, entries, JOE)
+            batches.publish(JOE, batch.batch_id, entries)
 
 
 def test_only_a_published_batch_counts_accounts_without_a_sign_in_method(
     batches: BatchService,
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
-    assert batches.show(batch.batch_id, JOE).without_credentials is None
-    batches.publish(batch.batch_id, 2, JOE)
-    shown = batches.show(batch.batch_id, JOE)
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", "b"))
+    assert batches.show(JOE, batch.batch_id).without_credentials is None
+    batches.publish(JOE, batch.batch_id, 2)
+    shown = batches.show(JOE, batch.batch_id)
     assert (shown.without_credentials, shown.hashes_due) == (2, 0)
 
 
 def test_a_batch_with_a_missing_hash_is_not_published(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b", password=PASSWORD), OPERATOR)
-    batches.hash(batch.batch_id, [(1, PASSWORD)], OPERATOR)
-    assert batches.show(batch.batch_id, JOE).hashes_due == 1
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", "b", password=PASSWORD))
+    batches.hash(OPERATOR, batch.batch_id, [(1, PASSWORD)])
+    assert batches.show(JOE, batch.batch_id).hashes_due == 1
     with pytest.raises(BatchUnfinished, match="1 passwords are not hashed yet"):
-        batches.publish(batch.batch_id, 2, JOE)
+        batches.publish(JOE, batch.batch_id, 2)
     assert account_emails(control_plane) == []
     assert audit_entries(control_plane) == []
 
@@ -189,11 +189,11 @@ def test_a_batch_with_a_conflict_is_not_published(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
     published(batches, "a")
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR)
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", "b"))
     for entries in (1, 2):
         with pytest.raises(BatchUnfinished, match="1 whose emails are taken"):
-            batches.publish(batch.batch_id, entries, JOE)
+            batches.publish(JOE, batch.batch_id, entries)
     assert account_emails(control_plane) == ["a@example.com"]
 
 
@@ -201,21 +201,21 @@ def test_a_batch_with_a_conflict_is_not_published(
 def test_a_dropped_or_expired_batch_refuses_every_change(
     control_plane: ControlPlane, batches: BatchService, hashed: list[str], end: str
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a"))
     if end == "published":
-        batches.publish(batch.batch_id, 1, JOE)
-        late: list[Callable[[], object]] = [lambda: batches.drop(batch.batch_id, JOE)]
+        batches.publish(JOE, batch.batch_id, 1)
+        late: list[Callable[[], object]] = [lambda: batches.drop(JOE, batch.batch_id)]
     else:
-        batches.drop(batch.batch_id, JOE)
+        batches.drop(JOE, batch.batch_id)
         late = [
-            lambda: batches.reserve(batch.batch_id, 1, checked_users("b"), OPERATOR),
-            lambda: batches.publish(batch.batch_id, 1, JOE),
+            lambda: batches.reserve(OPERATOR, batch.batch_id, 1, checked_users("b")),
+            lambda: batches.publish(JOE, batch.batch_id, 1),
         ]
     before = row_counts(control_plane)
     late += [
-        lambda: batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR),
-        lambda: batches.release(batch.batch_id, OPERATOR),
+        lambda: batches.hash(OPERATOR, batch.batch_id, [(0, PASSWORD)]),
+        lambda: batches.release(OPERATOR, batch.batch_id),
     ]
 
     for call in late:
@@ -229,12 +229,12 @@ def test_a_dropped_or_expired_batch_refuses_every_change(
 def test_a_late_cleanup_keeps_a_batch_that_was_published_meanwhile(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a"))
     with control_plane.store.read() as tx:
         as_it_was = tx.batches.get(batch.batch_id)
     assert as_it_was
-    batches.publish(batch.batch_id, 1, JOE)
+    batches.publish(JOE, batch.batch_id, 1)
 
     delete_rows(
         control_plane.transactions, as_it_was, POLICY.chunk_users, OPERATOR
@@ -247,7 +247,7 @@ def test_an_unknown_batch_is_not_found(batches: BatchService) -> None:
     with pytest.raises(NotFound, match="there is no batch bat_none"):
         batches.conflicts("bat_none")
     with pytest.raises(NotFound):
-        batches.reserve("bat_none", 0, checked_users("a"), OPERATOR)
+        batches.reserve(OPERATOR, "bat_none", 0, checked_users("a"))
     for call_by in (batches.show, batches.drop, batches.release):
         with pytest.raises(NotFound, match="there is no batch bat_none"):
-            call_by("bat_none", JOE)
+            call_by(JOE, "bat_none")

@@ -35,9 +35,9 @@ def make_idle(control_plane: ControlPlane, batch: Batch, days: float) -> None:
 
 
 def test_only_idle_batches_expire(control_plane: ControlPlane, batches: BatchService) -> None:
-    idle, fresh = (batches.open(key, "fail", JOE) for key in ("idle", "fresh"))
-    batches.reserve(idle.batch_id, 0, checked_users("a"), OPERATOR)
-    batches.reserve(fresh.batch_id, 0, checked_users("b"), OPERATOR)
+    idle, fresh = (batches.open(JOE, key, "fail") for key in ("idle", "fresh"))
+    batches.reserve(OPERATOR, idle.batch_id, 0, checked_users("a"))
+    batches.reserve(OPERATOR, fresh.batch_id, 0, checked_users("b"))
     done = published(batches, "c")
     make_idle(control_plane, idle, 7.01)
     make_idle(control_plane, fresh, 6.99)
@@ -46,74 +46,74 @@ def test_only_idle_batches_expire(control_plane: ControlPlane, batches: BatchSer
     for _ in range(2):
         batches.expire()
 
-    states = [batches.show(batch.batch_id, JOE).state for batch in (idle, fresh, done)]
+    states = [batches.show(JOE, batch.batch_id).state for batch in (idle, fresh, done)]
     assert states == ["expired", "open", "published"]
     assert [(row.event, row.actor) for row in audit_entries(control_plane)][1:] == [
         ("batch.expired", "system")
     ]
     assert row_counts(control_plane)["users"] == 2
     with pytest.raises(BatchGone, match="expired"):
-        batches.reserve(idle.batch_id, 0, checked_users("a"), OPERATOR)
+        batches.reserve(OPERATOR, idle.batch_id, 0, checked_users("a"))
 
 
 @pytest.mark.parametrize("call", ["open", "reserve", "hash", "release"])
 def test_every_call_on_a_batch_delays_its_expiry(
     control_plane: ControlPlane, batches: BatchService, call: str
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD), OPERATOR)
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", password=PASSWORD))
     make_idle(control_plane, batch, 8)
     calls: dict[str, Callable[[], object]] = {
-        "open": lambda: batches.open("key", "fail", JOE),
-        "reserve": lambda: batches.reserve(batch.batch_id, 1, checked_users("b"), OPERATOR),
-        "hash": lambda: batches.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR),
-        "release": lambda: batches.release(batch.batch_id, OPERATOR),
+        "open": lambda: batches.open(JOE, "key", "fail"),
+        "reserve": lambda: batches.reserve(OPERATOR, batch.batch_id, 1, checked_users("b")),
+        "hash": lambda: batches.hash(OPERATOR, batch.batch_id, [(0, PASSWORD)]),
+        "release": lambda: batches.release(OPERATOR, batch.batch_id),
     }
     calls[call]()
     batches.expire()
-    assert batches.show(batch.batch_id, JOE).state == "open"
+    assert batches.show(JOE, batch.batch_id).state == "open"
 
 
 def test_a_second_reservation_delays_the_expiry(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a"))
     make_idle(control_plane, batch, 8)
-    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a"))
     batches.expire()
-    assert batches.show(batch.batch_id, JOE).state == "open"
+    assert batches.show(JOE, batch.batch_id).state == "open"
 
 
 def test_a_batch_that_is_resumed_during_its_expiry_stays(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
+    batch = batches.open(JOE, "key", "fail")
     make_idle(control_plane, batch, 8)
     with control_plane.store.read() as tx:
         idle = tx.batches.get(batch.batch_id)
     assert idle
-    batches.reserve(batch.batch_id, 0, checked_users("a"), OPERATOR)
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a"))
 
     assert not expire_batch(
         control_plane.transactions, idle
     )  # the second half of an expiry that was overtaken
 
-    assert batches.publish(batch.batch_id, 1, JOE).users == 1
+    assert batches.publish(JOE, batch.batch_id, 1).users == 1
 
 
 def test_an_interrupted_drop_is_finished(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
+    batch = batches.open(JOE, "key", "fail")
     for number, name in enumerate("abc"):
         users = checked_users(name, password=PASSWORD)
-        batches.reserve(batch.batch_id, number, users, OPERATOR)
+        batches.reserve(OPERATOR, batch.batch_id, number, users)
     with control_plane.store.write() as tx:
         found = tx.batches.get(batch.batch_id)
         assert found
         tx.batches.set_state(found.id, "dropped")
-    shown = batches.show(batch.batch_id, JOE)
+    shown = batches.show(JOE, batch.batch_id)
     assert (shown.users, shown.hashes_due) == (0, 0)
 
     batches.expire()

@@ -34,11 +34,11 @@ def test_no_hash_is_computed_for_an_existing_email(
     batches: BatchService, hashed: list[str]
 ) -> None:
     published(batches, "a")
-    batch = batches.open("key", "skip", JOE)
+    batch = batches.open(JOE, "key", "skip")
     users = [*checked_users("a", "b", password=PASSWORD), checked_user("c@example.com", "")]
-    batches.reserve(batch.batch_id, 0, users, OPERATOR)
-    assert batches.hash(batch.batch_id, [(0, PASSWORD), (1, PASSWORD)], OPERATOR) == 1
-    assert batches.publish(batch.batch_id, 3, JOE).users == 2
+    batches.reserve(OPERATOR, batch.batch_id, 0, users)
+    assert batches.hash(OPERATOR, batch.batch_id, [(0, PASSWORD), (1, PASSWORD)]) == 1
+    assert batches.publish(JOE, batch.batch_id, 3).users == 2
     assert len(hashed) == 1
 
 
@@ -74,9 +74,9 @@ def service(control_plane: ControlPlane, hashing: PasswordHashPool) -> BatchServ
 def test_an_email_that_is_freed_while_a_small_batch_hashes_gets_a_hash(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
-    holder = batches.open("holder", "fail", JOE)
-    batches.reserve(holder.batch_id, 0, checked_users("a"), OPERATOR)
-    with closing(Interrupted(lambda: batches.drop(holder.batch_id, JOE))) as hashing:
+    holder = batches.open(JOE, "holder", "fail")
+    batches.reserve(OPERATOR, holder.batch_id, 0, checked_users("a"))
+    with closing(Interrupted(lambda: batches.drop(JOE, holder.batch_id))) as hashing:
         hashed = record_hashed(hashing)
         other = service(control_plane, hashing)
         created = create(other, "key", checked_users("a", "b", password=PASSWORD))
@@ -101,22 +101,22 @@ def test_an_email_that_is_taken_while_a_small_batch_hashes_is_reported(
 def test_a_batch_that_is_dropped_while_it_is_hashed_stores_nothing(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", password=PASSWORD), OPERATOR)
-    with closing(Interrupted(lambda: batches.drop(batch.batch_id, JOE))) as hashing:
+    batch = batches.open(JOE, "key", "fail")
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", password=PASSWORD))
+    with closing(Interrupted(lambda: batches.drop(JOE, batch.batch_id))) as hashing:
         other = service(control_plane, hashing)
         with pytest.raises(BatchGone, match=f"^batch {batch.batch_id} was dropped$"):
-            other.hash(batch.batch_id, [(0, PASSWORD)], OPERATOR)
+            other.hash(OPERATOR, batch.batch_id, [(0, PASSWORD)])
     assert row_counts(control_plane)["users"] == 0
 
 
 def test_hashes_wait_for_all_their_chunks_before_a_row_is_locked(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
-    batch = batches.open("key", "fail", JOE)
+    batch = batches.open(JOE, "key", "fail")
     for number, names in enumerate(("abc", "d")):
         users = checked_users(*names, password=PASSWORD)
-        batches.reserve(batch.batch_id, number, users, OPERATOR)
+        batches.reserve(OPERATOR, batch.batch_id, number, users)
     rows = f"update users set name = name where user_id = '{user_id(batch.batch_id, 0)}'"
     with ThreadPoolExecutor(1) as pool:
         with control_plane.store.write() as tx:
@@ -124,19 +124,19 @@ def test_hashes_wait_for_all_their_chunks_before_a_row_is_locked(
             assert found
             tx.chunks.lock(found.id, 1)  # as a repeated reservation
             passwords = [(position, PASSWORD) for position in (0, 3)]
-            hashing = pool.submit(batches.hash, batch.batch_id, passwords, OPERATOR)
+            hashing = pool.submit(batches.hash, OPERATOR, batch.batch_id, passwords)
             wait_until_blocked(control_plane.store, tx)
             execute_sql(tx, rows)  # would be a deadlock
         assert hashing.result(30) == 2
 
 
 def test_the_policy_is_enforced_on_hashing(batches: BatchService, hashed: list[str]) -> None:
-    batch = batches.open("key", "fail", JOE)
+    batch = batches.open(JOE, "key", "fail")
     users = checked_users("a", "b", "c", password=PASSWORD)
-    batches.reserve(batch.batch_id, 0, users, OPERATOR)
+    batches.reserve(OPERATOR, batch.batch_id, 0, users)
     with pytest.raises(BatchRefused) as caught:
         batches.hash(
-            batch.batch_id, [(0, "short"), (1, PASSWORD), (2, "jane, of all names")], OPERATOR
+            OPERATOR, batch.batch_id, [(0, "short"), (1, PASSWORD), (2, "jane, of all names")]
         )
     found = [(problem.index, problem.field, problem.code) for problem in caught.value.problems]
     assert found == [

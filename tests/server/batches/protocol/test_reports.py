@@ -35,7 +35,7 @@ def test_ids_are_unique_and_sort_in_the_order_of_the_input(
     control_plane: ControlPlane, batches: BatchService
 ) -> None:
     first = published(batches, "d", "a", "c", "b")
-    second = batches.create("small", checked_users("z", "y"), "fail", JOE)
+    second = batches.create(JOE, "small", checked_users("z", "y"), "fail")
     users = batches.created(first.batch_id, "", 10)
     assert [user.email[0] for user in users] == ["d", "a", "c", "b"]
     assert [user.email[0] for user in second.users] == ["z", "y"]
@@ -53,13 +53,13 @@ def test_created_and_skipped_users_add_up(
     published(batches, "b", "d")
     names = ("a", "b", "c", "d", "e")
     if small:
-        created = batches.create("key", checked_users(*names), "skip", JOE)
+        created = batches.create(JOE, "key", checked_users(*names), "skip")
         batch, skipped = created.batch, created.skipped
     else:
-        batch = batches.open("key", "skip", JOE)
-        batches.reserve(batch.batch_id, 0, checked_users(*names[:3]), OPERATOR)
-        batches.reserve(batch.batch_id, 1, checked_users(*names[3:]), OPERATOR)
-        batch = batches.publish(batch.batch_id, 5, JOE)
+        batch = batches.open(JOE, "key", "skip")
+        batches.reserve(OPERATOR, batch.batch_id, 0, checked_users(*names[:3]))
+        batches.reserve(OPERATOR, batch.batch_id, 1, checked_users(*names[3:]))
+        batch = batches.publish(JOE, batch.batch_id, 5)
         skipped = batches.conflicts(batch.batch_id)
     assert (batch.users, batch.skipped) == (3, 2)
     assert [(c.position, c.email, c.kind) for c in skipped] == [
@@ -74,12 +74,12 @@ def test_existing_reserved_and_duplicate_emails_have_different_codes(
     batches: BatchService, if_exists: str
 ) -> None:
     published(batches, "a")
-    holder = batches.open("holder", "fail", operator("ann"))
-    batches.reserve(holder.batch_id, 0, checked_users("b"), OPERATOR)
+    holder = batches.open(operator("ann"), "holder", "fail")
+    batches.reserve(OPERATOR, holder.batch_id, 0, checked_users("b"))
 
-    batch = batches.open("key", if_exists, JOE)
-    batches.reserve(batch.batch_id, 0, checked_users("a", "b", "c"), OPERATOR)
-    reserved = batches.reserve(batch.batch_id, 1, checked_users("d", "d", "c"), OPERATOR)
+    batch = batches.open(JOE, "key", if_exists)
+    batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", "b", "c"))
+    reserved = batches.reserve(OPERATOR, batch.batch_id, 1, checked_users("d", "d", "c"))
 
     assert reserved.conflicts == 2
     found = batches.conflicts(batch.batch_id)
@@ -95,8 +95,8 @@ def test_existing_reserved_and_duplicate_emails_have_different_codes(
 def test_a_small_batch_does_not_skip_reserved_emails(
     control_plane: ControlPlane, batches: BatchService, hashed: list[str]
 ) -> None:
-    holder = batches.open("holder", "fail", operator("ann"))
-    batches.reserve(holder.batch_id, 0, checked_users("b"), OPERATOR)
+    holder = batches.open(operator("ann"), "holder", "fail")
+    batches.reserve(OPERATOR, holder.batch_id, 0, checked_users("b"))
     with pytest.raises(BatchRefused) as caught:
         create(batches, "key", checked_users("a", "b", password=PASSWORD), "skip")
     (problem,) = caught.value.problems
@@ -111,17 +111,17 @@ def test_a_small_batch_does_not_skip_reserved_emails(
 def test_a_second_reservation_updates_the_conflicts_of_its_chunk(
     batches: BatchService,
 ) -> None:
-    holder = batches.open("holder", "fail", operator("ann"))
-    batches.reserve(holder.batch_id, 0, checked_users("a"), OPERATOR)
-    batch = batches.open("key", "fail", JOE)
-    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR).holders == [
+    holder = batches.open(operator("ann"), "holder", "fail")
+    batches.reserve(OPERATOR, holder.batch_id, 0, checked_users("a"))
+    batch = batches.open(JOE, "key", "fail")
+    assert batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", "b")).holders == [
         holder.batch_id
     ]
-    batches.drop(holder.batch_id, operator("ann"))
+    batches.drop(operator("ann"), holder.batch_id)
 
-    assert batches.reserve(batch.batch_id, 0, checked_users("a", "b"), OPERATOR).conflicts == 0
+    assert batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a", "b")).conflicts == 0
     assert batches.conflicts(batch.batch_id) == []
-    assert batches.publish(batch.batch_id, 2, JOE).users == 2
+    assert batches.publish(JOE, batch.batch_id, 2).users == 2
 
 
 def test_a_look_up_writes_nothing(control_plane: ControlPlane, batches: BatchService) -> None:

@@ -155,7 +155,7 @@ def test_a_batch_whose_users_may_sign_in_is_shown_by_its_name(
 ) -> None:
     user = checked_user("zoe@joiners.example")
     made = console.control_plane.batches.create(
-        "joiners", [user], "fail", OPERATOR, label="joiners.xlsx"
+        OPERATOR, "joiners", [user], "fail", label="joiners.xlsx"
     )
     create(jane, "For a batch", audience=f"{made.batch.batch_id} owners")
     client_id = find(console, "For a batch").client_id
@@ -268,7 +268,7 @@ def test_a_domain_whose_accounts_were_not_looked_at_is_not_said_to_have_none(
 ) -> None:
     """The emails are looked at in their order, up to a million."""
     late = checked_user("zz@later.example")
-    console.control_plane.batches.create("late", [late], "fail", OPERATOR)
+    console.control_plane.batches.create(OPERATOR, "late", [late], "fail")
     monkeypatch.setattr(allowed_users, "_MOST_EMAILS", 1)
     for most in (9, 0):
         monkeypatch.setattr(audience, "_MOST_COUNTED", most)

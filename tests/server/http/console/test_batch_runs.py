@@ -31,6 +31,7 @@ from anyscale.server.background import file_runs
 from anyscale.server.background.file_run import FileRun
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.control_plane import ControlPlane
+from anyscale.server.core.callers import Caller
 from anyscale.server.core.time_units import HOUR_MS
 from anyscale.server.http.console.batches.pages import PATH
 from anyscale.server.http.metrics import HASHES
@@ -91,9 +92,9 @@ def noted_calls(console: Console, name: str) -> set[str]:
     batches: Any = console.control_plane.batches
     original = getattr(batches, name)
 
-    def call(batch_id: str, *arguments: Any) -> Any:
+    def call(caller: Caller, batch_id: str, *arguments: Any) -> Any:
         called.add(batch_id)
-        return original(batch_id, *arguments)
+        return original(caller, batch_id, *arguments)
 
     setattr(batches, name, call)
     return called
@@ -122,11 +123,11 @@ def user_id(console: Console, name: str = "jane") -> str:
 
 
 def suspend(console: Console) -> None:
-    console.control_plane.lifecycle.suspend(user_id(console), OPERATOR)
+    console.control_plane.lifecycle.suspend(OPERATOR, user_id(console))
 
 
 def demote(console: Console) -> None:
-    console.control_plane.lifecycle.set_role(user_id(console), "collaborator", OPERATOR)
+    console.control_plane.lifecycle.set_role(OPERATOR, user_id(console), "collaborator")
 
 
 def progress(client: HttpClient, batch_id: str) -> Any:
@@ -172,7 +173,7 @@ def test_a_session_that_ends_before_its_run_starts_leads_to_the_sign_in(
     console: Console, monkeypatch: pytest.MonkeyPatch, *, is_new: bool
 ) -> None:
     jane, control_plane, start = console.browser(), console.control_plane, FileRuns.start
-    batch = control_plane.batches.open("a key", "fail", OPERATOR)
+    batch = control_plane.batches.open(OPERATOR, "a key", "fail")
 
     def start_late(*arguments: Any) -> FileRun:
         caller = control_plane.sessions.authenticate(jane.cookies["__Host-session"])
@@ -249,7 +250,7 @@ def test_a_server_that_stops_leaves_the_batch_open(
 
 def test_watching_a_batch_is_no_use_of_the_session(console: Console) -> None:
     jane, plane = console.browser(), console.control_plane
-    batch = plane.batches.open("a key", "fail", OPERATOR)
+    batch = plane.batches.open(OPERATOR, "a key", "fail")
     let_time_pass(plane, 11 * HOUR_MS)
 
     def used_at() -> int:
@@ -350,7 +351,7 @@ def test_what_worked_on_a_batch_before_the_server_started_has_ended(
     open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     console, runs = with_runs(open_console, monkeypatch)
-    batch, jane = console.control_plane.batches.open("a key", "fail", OPERATOR), console.browser()
+    batch, jane = console.control_plane.batches.open(OPERATOR, "a key", "fail"), console.browser()
     assert progress(jane, batch.batch_id)["active"]
     monkeypatch.setattr(runs, "started_at", batch.touched_at.timestamp() + 1)
     assert not progress(jane, batch.batch_id)["active"]

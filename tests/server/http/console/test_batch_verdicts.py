@@ -64,8 +64,8 @@ class Verdicts:
     def reserve(self, email: str) -> None:
         """Reserve an email, as an unfinished batch does."""
         batches = self._control_plane.batches
-        batch = batches.open(email, "fail", OPERATOR)
-        batches.reserve(batch.batch_id, 0, [checked_user(email)], OPERATOR)
+        batch = batches.open(OPERATOR, email, "fail")
+        batches.reserve(OPERATOR, batch.batch_id, 0, [checked_user(email)])
 
     def of_command(self, data: bytes, name: str, if_exists: str = "fail") -> str:
         file = UsersFile(io.BytesIO(data), name, format_of(name))

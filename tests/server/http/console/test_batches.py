@@ -293,7 +293,7 @@ def test_the_page_of_a_batch_counts_the_suspended_ones_of_the_skipped(
     path = f"{PATH}/{create(jane, csv(old, new), if_exists='skip')}"
     assert "of the skipped users" not in words(get(jane, path))
     (user,) = control_plane.batches.created(batch_id, "", 1)
-    control_plane.lifecycle.suspend(user.user_id, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, user.user_id)
     message = "1 of the skipped users is suspended and cannot sign in."
     assert message in words(get(jane, path))
     assert message in words(upload(jane, f"{PATH}/check", csv(old, new), if_exists="skip"))
@@ -349,9 +349,9 @@ def open_batch(console: Console, jane: HttpClient, data: bytes, *, reserved: byt
 
     caller = console.control_plane.sessions.authenticate(jane.cookies["__Host-session"])
     batches = console.control_plane.batches
-    batch = batches.open(f"console-{secrets.token_hex(8)}", "fail", caller)
+    batch = batches.open(caller, f"console-{secrets.token_hex(8)}", "fail")
     users = list(UsersFile(io.BytesIO(reserved or data), "u.csv", "csv").reading(batches.policy))
-    batches.reserve(batch.batch_id, 0, users, caller)
+    batches.reserve(caller, batch.batch_id, 0, users)
     return batch.batch_id
 
 
@@ -376,14 +376,14 @@ def test_an_unfinished_batch_waits_for_its_file(console_with: Console, jane: Htt
 
 
 def test_what_another_program_may_work_on_is_said(console_with: Console, jane: HttpClient) -> None:
-    batch = console_with.control_plane.batches.open("of a command", "fail", OPERATOR)
+    batch = console_with.control_plane.batches.open(OPERATOR, "of a command", "fail")
     path = f"{PATH}/{batch.batch_id}"
     assert get(jane, f"{path}/progress").json["active"]
     assert "a command, or another server, may be working on it" in words(get(jane, path))
     with console_with.control_plane.store.write() as tx:
         execute_sql(tx, "update batches set touched_at = touched_at - 121000 where state = 'open'")
     assert not get(jane, f"{path}/progress").json["active"]
-    console_with.control_plane.batches.drop(batch.batch_id, OPERATOR)
+    console_with.control_plane.batches.drop(OPERATOR, batch.batch_id)
 
 
 def wait_for_state(client: HttpClient, batch_id: str, state: str) -> None:
@@ -419,7 +419,7 @@ def test_another_file_is_refused_by_its_first_different_row(
         "policy",
         structs.replace(batches.policy, chunk_users=17),
     )
-    batches.reserve(batch_id, 1, checked_users("z"), OPERATOR)
+    batches.reserve(OPERATOR, batch_id, 1, checked_users("z"))
     shorter = upload(jane, f"{PATH}/{batch_id}/continue", data)
     assert "Users.csv is shorter than the file of this import" in words(shorter)
     state = get(jane, f"{PATH}/{batch_id}/progress").json
@@ -436,7 +436,7 @@ def test_the_same_users_with_new_passwords_are_another_file(
     data = many()
     batch_id = open_batch(console_with, jane, data)
     hashed = [(4, "correct horse 7"), (5, "correct horse 7")]
-    assert console_with.control_plane.batches.hash(batch_id, hashed, OPERATOR) == 2
+    assert console_with.control_plane.batches.hash(OPERATOR, batch_id, hashed) == 2
     page = upload(jane, f"{PATH}/{batch_id}/continue", data.replace(b"horse 7", b"horse 8"))
     assert page.status == 409
     email = data.split(b"\n")[5].decode().split(",")[1]
@@ -474,7 +474,7 @@ def test_accounts_that_change_while_links_are_created_do_not_break_the_file_off(
     changes: dict[str, Callable[..., object]] = {
         names[0]: lifecycle.suspend,
         names[2]: lifecycle.delete,
-        names[3]: lambda user_id, caller: lifecycle.set_role(user_id, "owner", caller),
+        names[3]: lambda user_id, caller: lifecycle.set_role(caller, user_id, "owner"),
     }
 
     def change(*after: Any) -> Any:
@@ -500,7 +500,7 @@ def test_skipped_people_are_named_and_get_links_with_the_others(
     control_plane = shared_console.control_plane
     (user,) = control_plane.users.find([f"{suspended}@batch.example"])
     assert user
-    control_plane.lifecycle.suspend(user.user_id, OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, user.user_id)
     batch_id = create(jane, csv(without, by_password, suspended, new), if_exists="skip")
     page = get(jane, f"{PATH}/{batch_id}")
     assert f"/console/users/{user.user_id}" in page.text

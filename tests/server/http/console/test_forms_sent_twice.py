@@ -114,7 +114,7 @@ def _link(servers: Servers) -> tuple[str, str, dict[str, str]]:
 
 def _rotation(servers: Servers) -> tuple[str, str, dict[str, str]]:
     new = NewApplication(name="Rotated", redirect_uris=[HUB])
-    created = servers.console.control_plane.applications.create(new, OPERATOR)
+    created = servers.console.control_plane.applications.create(OPERATOR, new)
     path = f"/console/applications/{created.application.client_id}/rotate-secret"
     return path, path, {"when": "now"}
 
@@ -133,7 +133,7 @@ def _batch(servers: Servers) -> tuple[str, str, dict[str, str]]:
         for at in range(3)
     ]
     batches = servers.console.control_plane.batches
-    created = batches.create("kims", [user for user in users if user], "fail", OPERATOR)
+    created = batches.create(OPERATOR, "kims", [user for user in users if user], "fail")
     path = f"/console/batches/{created.batch.batch_id}/links"
     return path, path, {"format": "csv"}
 

@@ -57,7 +57,7 @@ def due(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
 def new_batch(console: Console, *names: str) -> str:
     """Create accounts without passwords; return the path of their batch."""
     users = checked_users(*names)
-    batch = console.control_plane.batches.create(names[0], users, "fail", OPERATOR).batch
+    batch = console.control_plane.batches.create(OPERATOR, names[0], users, "fail").batch
     return f"/console/batches/{batch.batch_id}"
 
 
@@ -121,7 +121,7 @@ def test_the_chosen_of_a_batch_get_a_link_once_though_the_form_arrives_twice(
     """Somebody of the batch has an unused link: the rest is chosen, or only those who have one."""
     names = [f"{name}{only}" for name in ("fay", "gus")]
     path, jane, plane = new_batch(console, *names), console.browser(), console.control_plane
-    plane.links.create([get_account(plane, f"{names[0]}@example.com").user_id], OPERATOR)
+    plane.links.create(OPERATOR, [get_account(plane, f"{names[0]}@example.com").user_id])
     form = mail_form(get(jane, f"{path}/links?only={only}"))
     assert send(jane, f"{path}/links", **form).headers["location"] == f"{path}?note=mailed"
     wait_until(lambda: sent(relay, f"{mailed}{only}") == [1] and not mails(plane))
@@ -256,7 +256,7 @@ def test_a_mail_to_one_user_is_shown_as_due(due: Console) -> None:
 
 def test_a_mail_to_the_chosen_of_a_batch_that_is_due_is_due_once(due: Console) -> None:
     path, jane, plane = new_batch(due, "eli", "ivo"), due.browser(), due.control_plane
-    plane.links.create([get_account(plane, "eli@example.com").user_id], OPERATOR)
+    plane.links.create(OPERATOR, [get_account(plane, "eli@example.com").user_id])
     form, before = mail_form(get(jane, f"{path}/links")), len(mails(plane))
     for _ in range(2):
         send(jane, f"{path}/links", **form)

@@ -85,9 +85,9 @@ class Page(HTMLParser):
 def test_all_pages_to_which_links_lead_are_valid(shared_console: Console) -> None:
     control_plane, jane = shared_console.control_plane, shared_console.browser()
     control_plane.applications.create(
-        NewApplication(name="Intranet", redirect_uris=["https://intranet.example.com"]), OPERATOR
+        OPERATOR, NewApplication(name="Intranet", redirect_uris=["https://intranet.example.com"])
     )
-    control_plane.batches.open("unfinished", "fail", OPERATOR)
+    control_plane.batches.open(OPERATOR, "unfinished", "fail")
     control_plane.tokens.create("Jane's robot", "reader", None, OPERATOR)
     send(jane, "/console/tokens/new", name="Jane's laptop", days="30")
     [owner] = control_plane.users.find(["jane@example.com"])

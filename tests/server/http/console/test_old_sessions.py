@@ -129,16 +129,16 @@ def jane(console: Console) -> HttpClient:
 
 def new_target(console: Console, *, suspended: bool) -> Target:
     plane, name = console.control_plane, f"kim{next(_numbers)}"
-    batch = plane.batches.create(name, checked_users(name, f"un{name}"), "fail", OPERATOR).batch
+    batch = plane.batches.create(OPERATOR, name, checked_users(name, f"un{name}"), "fail").batch
     create_owner(plane, name)
     account = get_account(plane, f"{name}@example.com")
     caller = personal_token_caller(plane, account.user_id)
     plane.tokens.create(name, "owner", None, OPERATOR)
     (robot,) = [token for token in plane.tokens.list_live("") if token.name == name]
     new = NewApplication(name=name, redirect_uris=[APPLICATION["redirect_uris"]])
-    client_id = plane.applications.create(new, OPERATOR).application.client_id
+    client_id = plane.applications.create(OPERATOR, new).application.client_id
     if suspended:
-        plane.lifecycle.suspend(account.user_id, OPERATOR)
+        plane.lifecycle.suspend(OPERATOR, account.user_id)
     return Target(
         account.email,
         account.user_id,

@@ -25,8 +25,8 @@ def test_accounts_are_counted_by_how_their_users_sign_in(open_console: OpenConso
     create_accounts(control_plane, "sue")
     create_accounts(control_plane, "linus", "nora", "nils", password=None)
     ids = {user.email: user.user_id for user in find_accounts(control_plane)}
-    control_plane.lifecycle.suspend(ids["sue@example.com"], OPERATOR)
-    control_plane.links.create([ids["linus@example.com"]], OPERATOR)
+    control_plane.lifecycle.suspend(OPERATOR, ids["sue@example.com"])
+    control_plane.links.create(OPERATOR, [ids["linus@example.com"]])
     jane = console.browser()
     page = get(jane, "/console")
     numbers = {"password": 2, "sso": 0, "link": 1, "none": 2, "suspended": 1}
@@ -47,7 +47,7 @@ def test_accounts_are_counted_once_a_minute(console: Console) -> None:
 def test_the_last_entries_name_people(console: Console) -> None:
     (bob,) = console.control_plane.users.find(["bob@example.com"])
     assert bob
-    console.control_plane.lifecycle.suspend(bob.user_id, OPERATOR)
+    console.control_plane.lifecycle.suspend(OPERATOR, bob.user_id)
     text = get(console.browser(), "/console").text
     assert re.search(r'suspended <a href="/console/users/usr_\w+"><bdi translate=no>\w+<', text)
 
@@ -73,7 +73,7 @@ def test_many_changes_in_a_row_push_nothing_out_of_what_happened_last(
     console.control_plane.tokens.create("laptop", "owner", None, OPERATOR)
     for user in find_accounts(console.control_plane):
         if user.email.partition("@")[0] in names:
-            console.control_plane.lifecycle.suspend(user.user_id, OPERATOR)
+            console.control_plane.lifecycle.suspend(OPERATOR, user.user_id)
     last = get(console.browser(), "/console").text.partition('id="entry-list"')[2]
     assert "suspended <bdi translate=no>12</bdi> accounts" in last
     assert "<bdi translate=no>laptop</bdi>" in last
@@ -93,8 +93,8 @@ def test_an_import_has_the_name_of_its_file_a_person_and_one_row_on_all_pages(
     (owner,) = console.control_plane.users.find(["jane@example.com"])
     assert owner
     caller = session_caller(console.control_plane, owner.user_id)
-    batch = batches.open("key", "fail", caller, "März.csv")
-    unnamed = batches.open("other", "fail", OPERATOR)
+    batch = batches.open(caller, "key", "fail", "März.csv")
+    unnamed = batches.open(OPERATOR, "other", "fail")
     rows = []
     for path in ("/console", "/console/batches"):
         text = get(jane, path).text

@@ -165,8 +165,8 @@ def test_the_people_whom_an_update_suspended_are_named_and_restored_together(
     answer = confirm(jane, check(jane, data), data)
     place = answer.headers["location"]
     for name in ("leo", "mia"):  # other people decide about these since
-        console.control_plane.lifecycle.restore(account(console, name).user_id, OPERATOR)
-    console.control_plane.lifecycle.suspend(account(console, "mia").user_id, OPERATOR)
+        console.control_plane.lifecycle.restore(OPERATOR, account(console, name).user_id)
+    console.control_plane.lifecycle.suspend(OPERATOR, account(console, "mia").user_id)
     page = get(jane, place)
     named = words(page).partition("Suspended by this update")[2].partition("Details")[0]
     assert "2 people whom nobody has restored or suspended again since." in named
@@ -214,7 +214,7 @@ def test_the_plan_names_no_command_for_an_email_of_a_former_account(
 ) -> None:
     create_accounts(console.control_plane, "ann")
     ann = account(console, "ann").user_id
-    console.control_plane.updates.update(ann, UserChanges(email="anna@example.com"), OPERATOR)
+    console.control_plane.updates.update(OPERATOR, ann, UserChanges(email="anna@example.com"))
     page = check(jane, staff(";Jane;;anna@example.com;", ";Ann;;ann@example.com;"))
     text = words(page).partition("1 person who has to wait")[2]
     assert "no other account gets it before" in text
@@ -308,7 +308,7 @@ def test_many_new_emails_are_given_only_after_their_number_is_typed(
     console: Console, jane: HttpClient
 ) -> None:
     control_plane, bob = console.control_plane, account(console, "bob")
-    control_plane.updates.update(bob.user_id, UserChanges(external_id="7"), OPERATOR)
+    control_plane.updates.update(OPERATOR, bob.user_id, UserChanges(external_id="7"))
     data = staff("7;Jane;;robert@example.com;", without="bob")
     page = check(jane, data)
     text = (
@@ -422,7 +422,7 @@ def test_a_number_of_another_person_is_a_question_that_the_page_can_answer(
     console: Console, jane: HttpClient
 ) -> None:
     control_plane, bob = console.control_plane, account(console, "bob")
-    control_plane.updates.update(bob.user_id, UserChanges(external_id="7"), OPERATOR)
+    control_plane.updates.update(OPERATOR, bob.user_id, UserChanges(external_id="7"))
     data = staff("7;Robert;;robert@example.com;", without="bob")
     page = check(jane, data)
     assert "it may be another person" in words(page)
@@ -445,7 +445,7 @@ def test_people_with_other_numbers_are_one_question_and_their_count_is_typed(
     console: Console, jane: HttpClient
 ) -> None:
     control_plane, bob = console.control_plane, account(console, "bob")
-    control_plane.updates.update(bob.user_id, UserChanges(external_id="7"), OPERATOR)
+    control_plane.updates.update(OPERATOR, bob.user_id, UserChanges(external_id="7"))
     data = staff("107;Jane;;bob@example.com;", without="bob")
     page = check(jane, data)
     assert "1 person has the same email and the same name, and another number." in words(page)
@@ -484,7 +484,7 @@ def test_a_form_that_arrives_twice_is_done_once(console: Console, jane: HttpClie
     data = staff(";Zoë;;zoe@example.com;", without="bob")
     page = check(jane, data)
     first = confirm(jane, page, data)
-    console.control_plane.lifecycle.restore(account(console, "bob").user_id, OPERATOR)
+    console.control_plane.lifecycle.restore(OPERATOR, account(console, "bob").user_id)
     second = confirm(jane, page, data)
     assert (first.status, second.status) == (303, 303)
     assert first.headers["location"] == second.headers["location"]
@@ -582,7 +582,7 @@ def test_an_account_that_changes_after_the_plan_is_left_and_counted(
     start = console.control_plane.syncs.start
 
     def start_late(*arguments: Any) -> object:
-        console.control_plane.updates.update(bob.user_id, UserChanges(title="Chef"), OPERATOR)
+        console.control_plane.updates.update(OPERATOR, bob.user_id, UserChanges(title="Chef"))
         return start(*arguments)
 
     monkeypatch.setattr(console.control_plane.syncs, "start", start_late)
@@ -604,7 +604,7 @@ def test_an_owner_who_loses_the_role_stops_the_run_and_what_was_done_stays(
 
     def suspend_and_demote(*arguments: Any, **options: Any) -> None:
         suspend(*arguments, **options)
-        control_plane.lifecycle.set_role(user_id, "collaborator", OPERATOR)
+        control_plane.lifecycle.set_role(OPERATOR, user_id, "collaborator")
 
     monkeypatch.setattr(control_plane.lifecycle, "suspend", suspend_and_demote)
     place = confirm(jane, page, data).headers["location"]
@@ -644,7 +644,7 @@ def test_a_run_that_its_server_has_left_is_shown_as_stopped(
     console: Console, jane: HttpClient
 ) -> None:
     control_plane = console.control_plane
-    sync = control_plane.syncs.start("a" * 32, "staff.csv", 4, OPERATOR)
+    sync = control_plane.syncs.start(OPERATOR, "a" * 32, "staff.csv", 4)
     assert sync
     place = f"{PATH}/{sync.sync_id}"
     running = get(jane, f"{place}/progress").json

@@ -48,7 +48,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
             )
             for at in range(120)
         ]
-        console.control_plane.batches.create("many", [u for u in users if u], "fail", OPERATOR)
+        console.control_plane.batches.create(OPERATOR, "many", [u for u in users if u], "fail")
         yield console
 
 
@@ -375,7 +375,7 @@ def test_a_form_to_which_the_browser_went_back_is_shown_again(
         send(jane, f"{path}/delete", email=email)
     else:
         console.control_plane.batches.undo(
-            created.batch_id, "", OPERATOR, force=False, dry_run=False
+            OPERATOR, created.batch_id, "", force=False, dry_run=False
         )
 
     answer = send(jane, "/console/users/new", **form)
@@ -474,7 +474,7 @@ def test_owners_change_the_email_of_each_other_and_not_their_own(
     console: Console, jane: HttpClient
 ) -> None:
     own, kim = id_of(console, "jane@example.com"), new_user(console, "kirk")
-    console.control_plane.lifecycle.set_role(kim, "owner", OPERATOR)
+    console.control_plane.lifecycle.set_role(OPERATOR, kim, "owner")
     page = get(jane, f"/console/users/{own}/correct")
     assert "Another owner can change it." in page.text
     assert 'type="text"' not in (re.search(r'<input[^>]*name="email"[^>]*>', page.text) or [""])[0]
@@ -482,14 +482,14 @@ def test_owners_change_the_email_of_each_other_and_not_their_own(
     assert correct(jane, own, title="Chief").status == 303
     assert correct(jane, kim, email="kirk.roe@example.com").status == 303
     assert id_of(console, "kirk.roe@example.com") == kim
-    console.control_plane.lifecycle.set_role(kim, "collaborator", OPERATOR)
+    console.control_plane.lifecycle.set_role(OPERATOR, kim, "collaborator")
 
 
 def test_blanks_around_a_name_are_removed_and_none_are_added(
     console: Console, jane: HttpClient
 ) -> None:
     user = checked_user("blanks@example.com", name=" Ann ")  # as in a file
-    console.control_plane.batches.create("blanks", [user], "fail", OPERATOR)
+    console.control_plane.batches.create(OPERATOR, "blanks", [user], "fail")
     user_id = id_of(console, "blanks@example.com")
     correct(jane, user_id, title=" Engineer ")
     correct(jane, user_id, name="Ann")
@@ -563,7 +563,7 @@ def test_a_correction_that_another_one_overtakes_is_not_lost(
 
     def overtaken(service: UserUpdateService, *arguments: Any, **options: Any) -> UpdatedUser:
         monkeypatch.setattr(UserUpdateService, "update", update)
-        update(service, user_id, UserChanges(title="Engineer"), OPERATOR)
+        update(service, OPERATOR, user_id, UserChanges(title="Engineer"))
         return update(service, *arguments, **options)
 
     monkeypatch.setattr(UserUpdateService, "update", overtaken)
@@ -595,9 +595,9 @@ def test_a_suspension_by_a_sync_is_told_from_one_by_hand(
     console: Console, jane: HttpClient
 ) -> None:
     user_id, by_sync = new_user(console, "syd"), "An update from a file suspended it"
-    console.control_plane.lifecycle.suspend(user_id, OPERATOR, by_sync=True)
+    console.control_plane.lifecycle.suspend(OPERATOR, user_id, by_sync=True)
     assert by_sync in get(jane, f"/console/users/{user_id}").text
-    console.control_plane.lifecycle.suspend(user_id, OPERATOR)
+    console.control_plane.lifecycle.suspend(OPERATOR, user_id)
     page = get(jane, f"/console/users/{user_id}").text
     assert ("The account is suspended" in page, by_sync in page) == (True, False)
 
@@ -607,7 +607,7 @@ def test_a_suspended_account_says_whether_its_user_could_sign_in_again(
 ) -> None:
     for name, password, expected in (("pia", PASSWORD, True), ("pit", None, False)):
         user_id = new_user(console, name, password)
-        console.control_plane.lifecycle.suspend(user_id, OPERATOR)
+        console.control_plane.lifecycle.suspend(OPERATOR, user_id)
         page = get(jane, f"/console/users/{user_id}").text
         assert ("the user can sign in again, as before" in page) == expected
         assert ("create a link for the user then" in page) != expected
@@ -635,7 +635,7 @@ def test_a_personnel_number_is_in_the_list_and_on_the_page_of_its_user(
 ) -> None:
     user_id = new_user(console, "nora")
     number = UserChanges(external_id="P-<0042>")
-    console.control_plane.updates.update(user_id, number, OPERATOR)
+    console.control_plane.updates.update(OPERATOR, user_id, number)
     listed = get(jane, "/console/users?q=nora&state=password").text
     for page in (listed, get(jane, f"/console/users/{user_id}").text):
         assert "<bdi translate=no>P-&lt;0042&gt;</bdi>" in page
@@ -646,7 +646,7 @@ def test_suspend_restore_and_delete_each_have_their_heading_and_text(
 ) -> None:
     user_id = new_user(console, "sybil")
     active = get(jane, f"/console/users/{user_id}").text
-    console.control_plane.lifecycle.suspend(user_id, OPERATOR)
+    console.control_plane.lifecycle.suspend(OPERATOR, user_id)
     suspended = get(jane, f"/console/users/{user_id}").text
     row = r'<strong>(Suspend|Delete)</strong></p>\s*<p class="hint">(\w+ \w+ \w+)'
     assert re.findall(row, active) == [
@@ -747,7 +747,7 @@ def test_after_their_own_account_an_owner_suspends_no_other(
     console: Console,
 ) -> None:
     owner, other = new_user(console, "self"), new_user(console, "other")
-    console.control_plane.lifecycle.set_role(owner, "owner", OPERATOR)
+    console.control_plane.lifecycle.set_role(OPERATOR, owner, "owner")
     client = console.browser("self")
     pairs = [("user_id", user_id) for user_id in (owner, other)]
     answer = post(client, "/console/users/suspend", pairs)
@@ -776,7 +776,7 @@ def test_without_a_database_no_further_account_is_tried(
 ) -> None:
     tried = list[str]()
 
-    def fail(_: UserLifecycle, user_id: str, *__: Any, **___: Any) -> None:
+    def fail(_: UserLifecycle, __: object, user_id: str, *___: Any, **____: Any) -> None:
         tried.append(user_id)
         raise StoreUnavailable("the disk is full")
 
@@ -818,7 +818,7 @@ def test_the_links_of_others_arrive_if_an_account_is_deleted_in_the_same_moment(
 
     def create_and_delete(*arguments: Any, **options: Any) -> Any:
         created = create(*arguments, **options)
-        console.control_plane.lifecycle.delete(gone, OPERATOR)
+        console.control_plane.lifecycle.delete(OPERATOR, gone)
         return created
 
     monkeypatch.setattr(PasswordLinkService, "create", create_and_delete)

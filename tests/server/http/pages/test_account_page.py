@@ -23,7 +23,7 @@ def test_the_account_page_shows_no_part_of_a_name_twice(come: Come) -> None:
         ("Mia Member", "Member-Example", "Mia Member-Example"),
     ):
         changes = UserChanges(name=name, lastname=lastname)
-        control_planes[0].updates.update(account.user_id, changes, OPERATOR)
+        control_planes[0].updates.update(OPERATOR, account.user_id, changes)
         assert f"<dd><bdi translate=no>{shown}</bdi></dd>" in get(jane, "/").text
 
 
@@ -83,7 +83,7 @@ def test_the_account_page_shows_the_title_and_the_hour_of_each_sign_in(come: Com
             title="Head of <b>",
         )
         assert user
-        control_plane.batches.create("ann", [user], "fail", OPERATOR, [(0, PASSWORD)])
+        control_plane.batches.create(OPERATOR, "ann", [user], "fail", [(0, PASSWORD)])
 
     page = get(come(titled).sign_in_first_time("ann"), "/").text
     assert "<dt>Title</dt><dd><bdi translate=no>Head of &lt;b&gt;</bdi></dd>" in page

@@ -85,7 +85,7 @@ def test_user_input_is_escaped_in_pages(come: Come) -> None:
             title=evil,
         )
         assert user
-        control_plane.batches.create("evil", [user], "fail", OPERATOR, [(0, PASSWORD)])
+        control_plane.batches.create(OPERATOR, "evil", [user], "fail", [(0, PASSWORD)])
         create_owner(control_plane, "evil")
 
     jane = come(named)

@@ -176,7 +176,7 @@ def test_after_its_factors_are_removed_half_a_sign_in_begins_again(site: Site) -
     sue = HttpClient(site.url)
     send(sue, "/sign-in", email="sue@example.com", password=NEW_PASSWORD)
     assert get(sue, PAGE).status == 200
-    site.control_plane.factor_removal.remove_all(account.user_id, "lost phone", OPERATOR)
+    site.control_plane.factor_removal.remove_all(OPERATOR, account.user_id, "lost phone")
     for answer in (get(sue, PAGE), send(sue, PAGE, code=code)):
         assert answer.headers["location"] == "/sign-in?note=half_expired"
     answer = send(sue, "/sign-in", email="sue@example.com", password=NEW_PASSWORD)

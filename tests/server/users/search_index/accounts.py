@@ -16,7 +16,7 @@ def create(control_plane: ControlPlane, count: int, key: str = "key") -> str:
         checked_user(f"u{at}.{key}@example.com", name=f"Jane{at % 3} Ann von {key}{at}")
         for at in range(count)
     ]
-    return control_plane.batches.create(key, users, "fail", JANE).batch.batch_id
+    return control_plane.batches.create(JANE, key, users, "fail").batch.batch_id
 
 
 def ids_of(control_plane: ControlPlane, batch_id: str) -> list[str]:
@@ -36,4 +36,4 @@ def fill_all(control_plane: ControlPlane, index: SearchIndex) -> None:
 def undo_all(control_plane: ControlPlane, batch_id: str) -> None:
     after: str | None = ""
     while after is not None:
-        after = control_plane.batches.undo(batch_id, after, JANE, force=False, dry_run=False).after
+        after = control_plane.batches.undo(JANE, batch_id, after, force=False, dry_run=False).after

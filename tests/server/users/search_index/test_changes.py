@@ -45,7 +45,7 @@ def test_filling_waits_while_a_batch_is_undone_and_goes_on_if_the_undo_is_abando
     gone, _ = create(control_plane, 9, "gone"), create(control_plane, 4, "stays")
     control_plane.search_index.fill(0)
     control_plane.batches.undo(
-        gone, "", JANE, force=False, dry_run=False
+        JANE, gone, "", force=False, dry_run=False
     )  # a call; no other one follows
     control_plane.search_index.fill()
     assert indexed_words(control_plane.store) == []
@@ -70,7 +70,7 @@ def test_no_word_of_a_deleted_or_renamed_account_stays_whatever_races_with_the_f
 
     def delete(numbers: random.Random) -> None:
         for user_id in numbers.sample(ids, 20):
-            control_plane.lifecycle.delete(user_id, JANE)
+            control_plane.lifecycle.delete(JANE, user_id)
 
     def rename(numbers: random.Random) -> None:
         for user_id in numbers.choices(ids, k=40):
@@ -78,7 +78,7 @@ def test_no_word_of_a_deleted_or_renamed_account_stays_whatever_races_with_the_f
                 name=f"Renamed {numbers.random()}", lastname=numbers.choice("xyz")
             )
             try:
-                control_plane.updates.update(user_id, changes, JANE)
+                control_plane.updates.update(JANE, user_id, changes)
             except NotFound:
                 continue
 
@@ -126,10 +126,10 @@ def test_after_any_steps_the_words_are_those_of_the_accounts_up_to_the_watermark
             elif step == "undo" and batches:
                 undo_all(control_plane, batches[value % len(batches)])
             elif step == "delete" and ids:
-                control_plane.lifecycle.delete(ids[value % len(ids)], JANE)
+                control_plane.lifecycle.delete(JANE, ids[value % len(ids)])
             elif step == "rename" and ids:
                 changes = UserChanges(name=f"New {number}", lastname="Ann")
-                control_plane.updates.update(ids[value % len(ids)], changes, JANE)
+                control_plane.updates.update(JANE, ids[value % len(ids)], changes)
             with control_plane.store.read() as tx:
                 watermark = tx.words.get_state().watermark
             words = words_of_accounts(control_plane.store)

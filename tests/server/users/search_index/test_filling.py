@@ -31,7 +31,7 @@ pytestmark = pytest.mark.both_stores
 def test_filling_gives_all_accounts_their_words(control_plane: ControlPlane) -> None:
     for key, count in (("a", 7), ("b", 1), ("c", 3)):
         create(control_plane, count, key)
-    control_plane.batches.open("open", "fail", JANE)
+    control_plane.batches.open(JANE, "open", "fail")
     assert control_plane.search_index.count_unindexed() == 11
     control_plane.search_index.fill()
     assert control_plane.search_index.count_unindexed() == 0
@@ -130,9 +130,9 @@ def test_a_segment_begins_again_if_an_account_is_changed_that_was_read(
         words.append(indexed_words(control_plane.store))
         if words[-1] and not words[-2]:  # in the middle of a segment
             if change == "delete":
-                control_plane.lifecycle.delete(ids[1], JANE)
+                control_plane.lifecycle.delete(JANE, ids[1])
             else:
-                control_plane.updates.update(ids[1], UserChanges(name="Wolke"), JANE)
+                control_plane.updates.update(JANE, ids[1], UserChanges(name="Wolke"))
         return False
 
     control_plane.search_index.fill(is_busy=is_busy)

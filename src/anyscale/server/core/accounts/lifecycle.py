@@ -46,8 +46,8 @@ class UserLifecycle:
 
     def suspend(
         self,
-        user_id: str,
         caller: Caller,
+        user_id: str,
         *,
         keep_owner: bool = False,
         by_sync: bool = False,
@@ -61,8 +61,8 @@ class UserLifecycle:
         A suspension by hand replaces one by a sync, which only another sync takes back.
 
         Args:
-            user_id: of the account.
             caller: who suspends it.
+            user_id: of the account.
             keep_owner: whether to refuse the account of an owner.
             by_sync: whether a sync suspends it.
             expected: what the account must still be.
@@ -94,8 +94,8 @@ class UserLifecycle:
 
     def restore(
         self,
-        user_id: str,
         caller: Caller,
+        user_id: str,
         *,
         keep_owner: bool = False,
         by_sync: bool = False,
@@ -121,7 +121,7 @@ class UserLifecycle:
             data = {"by_sync": True} if by_sync else {}
             append_entry(locked.tx, caller.actor, "account.restored", user_id, data)
 
-    def delete(self, user_id: str, caller: Caller, *, keep_links: bool = False) -> None:
+    def delete(self, caller: Caller, user_id: str, *, keep_links: bool = False) -> None:
         """Delete an account and all data of the user. The audit log keeps the id.
 
         If the account was used, no other one gets its emails for `FREED_DAYS`: applications may
@@ -136,7 +136,7 @@ class UserLifecycle:
             append_entry(locked.tx, caller.actor, "account.deleted", user_id, data)
 
     def set_role(
-        self, user_id: str, role: Role, caller: Caller, *, keep_links: bool = False
+        self, caller: Caller, user_id: str, role: Role, *, keep_links: bool = False
     ) -> None:
         """Make an account an `owner` or a `collaborator`.
 

@@ -66,9 +66,9 @@ class OwnerService:
         if existing:
             require_active(existing)
         account = existing or self._create_account(user, caller)
-        self._accounts.set_role(account.user_id, "owner", caller)
+        self._accounts.set_role(caller, account.user_id, "owner")
         had_link = self._links.exists(account.user_id)
-        links = [] if self._sso_only else self._links.create([account.user_id], caller)
+        links = [] if self._sso_only else self._links.create(caller, [account.user_id])
         return CreatedOwner(
             account.user_id,
             account.email,

@@ -22,7 +22,7 @@ class SyncService:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def start(self, form_key: str, file_name: str, total: int, caller: Caller) -> SyncRecord | None:
+    def start(self, caller: Caller, form_key: str, file_name: str, total: int) -> SyncRecord | None:
         """Store that a sync of so many accounts starts; None if the form has started one before.
 
         Raises:
@@ -88,7 +88,7 @@ class SyncService:
             return tx.syncs.list(limit)
 
     def answer(
-        self, answers: Sequence[GivenAnswer], caller: Caller, *, dry_run: bool
+        self, caller: Caller, answers: Sequence[GivenAnswer], *, dry_run: bool
     ) -> list[bool]:
         """Store answers to questions, and return which of them hold.
 

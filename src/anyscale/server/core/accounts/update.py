@@ -43,9 +43,9 @@ class UserUpdateService:
 
     def update(
         self,
+        caller: Caller,
         user_id: str,
         changes: UserChanges,
-        caller: Caller,
         expected: ExpectedUser | None = None,
         *,
         reuse_email: bool = False,
@@ -97,7 +97,7 @@ class UserUpdateService:
             append_entries(tx, entries)
         return UpdatedUser(user_of(updated), has_password=updated.password_hash is not None)
 
-    def change_emails(self, changes: Sequence[EmailChange], caller: Caller) -> None:
+    def change_emails(self, caller: Caller, changes: Sequence[EmailChange]) -> None:
         """Change the emails of several accounts at one moment: two of them may swap theirs.
 
         A repeated call changes nothing more.

@@ -94,10 +94,10 @@ class BatchService:
 
     def create(
         self,
+        caller: Caller,
         key: str,
         users: Sequence[CheckedUser],
         if_exists: str,
-        caller: Caller,
         passwords: Sequence[tuple[int, str]] = (),
         origin: Origin = "batch",
         *,
@@ -166,22 +166,22 @@ class BatchService:
                 refuse_undone(batch)
             return batch_details(tx, batch) if batch else None
 
-    def open(self, key: str, if_exists: str, caller: Caller, label: str | None = None) -> Batch:
+    def open(self, caller: Caller, key: str, if_exists: str, label: str | None = None) -> Batch:
         """Open a batch, or return the one with the key: see `open_batch`."""
         self._require_available()
         with self._transactions.write_for(caller, Permission.CREATE_ACCOUNTS) as (tx, _):
             return batch_details(tx, open_batch(tx, key, if_exists, caller.actor, label))
 
     def reserve(
-        self, batch_id: str, number: int, users: Sequence[CheckedUser], caller: Caller
+        self, caller: Caller, batch_id: str, number: int, users: Sequence[CheckedUser]
     ) -> ReservedChunk:
         """Reserve the emails of a chunk of users. Their passwords are not stored.
 
         Args:
+            caller: an owner.
             batch_id: an open batch; with a published one the chunk is only compared.
             number: of the chunk, from 0. All but the last have `Policy.chunk_users` users.
             users: the chunk.
-            caller: an owner.
 
         Raises:
             KeyReused: a chunk with this number and other content was reserved before.
@@ -217,7 +217,7 @@ class BatchService:
             self._transactions, self._hashing, batch_id, number, first, users, passwords
         )
 
-    def key_of(self, batch_id: str, caller: Caller) -> str:
+    def key_of(self, caller: Caller, batch_id: str) -> str:
         """Return the idempotency key of a batch, which is needed to continue it."""
         with self._transactions.read() as tx:
             check_permission(tx, caller, Permission.CREATE_ACCOUNTS)
@@ -248,7 +248,7 @@ class BatchService:
                 batch.id, after, limit, without_credentials=without_credentials
             )
 
-    def release(self, batch_id: str, caller: Caller) -> None:
+    def release(self, caller: Caller, batch_id: str) -> None:
         """Delete the rows of an open batch, so that a batch that waits for its emails continues."""
         with self._transactions.write_shared(
             lambda tx: lock_batch(tx, batch_id), caller, Permission.CREATE_ACCOUNTS
@@ -258,7 +258,7 @@ class BatchService:
         if not delete_rows(self._transactions, batch, self.policy.chunk_users, caller):
             raise Overloaded("some emails are still reserved: repeat the call")
 
-    def hash(self, batch_id: str, passwords: Sequence[tuple[int, str]], caller: Caller) -> int:
+    def hash(self, caller: Caller, batch_id: str, passwords: Sequence[tuple[int, str]]) -> int:
         """Hash passwords of users of an open batch: see `hash_passwords`."""
         stored = hash_passwords(
             self._transactions, self._hashing, self.available_policy(), batch_id, passwords, caller
@@ -267,7 +267,7 @@ class BatchService:
         return stored
 
     def publish(
-        self, batch_id: str, entries: int, caller: Caller, *, mail_links: bool = False
+        self, caller: Caller, batch_id: str, entries: int, *, mail_links: bool = False
     ) -> Batch:
         """Make all users of an open batch accounts at one moment; return a published one again.
 
@@ -298,7 +298,7 @@ class BatchService:
         with self._transactions.read() as tx:
             return published_batch(tx, require_batch(tx, batch_id), is_new=is_new)
 
-    def drop(self, batch_id: str, caller: Caller) -> Batch:
+    def drop(self, caller: Caller, batch_id: str) -> Batch:
         """Drop an open batch: its emails are free again. Raises `BatchGone` if it is published."""
         with self._transactions.write_after(
             lambda tx: lock_batch(tx, batch_id, exclusive=True), caller, Permission.CREATE_ACCOUNTS
@@ -311,10 +311,10 @@ class BatchService:
         if batch.state == "open":
             self.on_change("dropped", 0)
         delete_rows(self._transactions, batch, self.policy.chunk_users, None)
-        return self.show(batch_id, caller)
+        return self.show(caller, batch_id)
 
     def undo(
-        self, batch_id: str, after: str, caller: Caller, *, force: bool, dry_run: bool
+        self, caller: Caller, batch_id: str, after: str, *, force: bool, dry_run: bool
     ) -> UndoPart:
         """Delete accounts of a published batch, after a `user_id`: see `undo_part`."""
         from anyscale.server.core.batches.undo import undo_part
@@ -333,7 +333,7 @@ class BatchService:
         for batch in (*expired, *unfinished):
             delete_rows(self._transactions, batch, self.policy.chunk_users, None)
 
-    def show(self, batch_id: str, caller: Caller) -> Batch:
+    def show(self, caller: Caller, batch_id: str) -> Batch:
         """Return one batch, with the numbers of its accounts: see `shown_batch`."""
         with self._transactions.read() as tx:
             batch = require_batch(tx, batch_id)

@@ -63,8 +63,8 @@ class PasswordLinkService:
 
     def create(
         self,
-        user_ids: Sequence[str],
         caller: Caller,
+        user_ids: Sequence[str],
         newest: int | None = None,
         *,
         skip: SkippedAccounts | None = None,
@@ -117,8 +117,8 @@ class PasswordLinkService:
 
     def mail(
         self,
-        user_ids: Sequence[str],
         caller: Caller,
+        user_ids: Sequence[str],
         newest: int | None = None,
         *,
         skip: SkippedAccounts | None = None,
@@ -155,15 +155,15 @@ class PasswordLinkService:
             entries = [Entry(caller.actor, "links.mail_requested", one, {}) for one in linked]
             append_entries(tx, entries)
 
-    def mail_many(self, batch_id: str, caller: Caller, seen: str | None = None) -> str:
+    def mail_many(self, caller: Caller, batch_id: str, seen: str | None = None) -> str:
         """Send links by mail to all accounts of a batch that nobody can sign in to.
 
         It writes one row, from which the mails are created a part at a time. While mails of an
         earlier call are due, it returns that one's mailing again.
 
         Args:
-            batch_id: of a published batch; empty for all accounts that nobody can sign in to.
             caller: an owner.
+            batch_id: of a published batch; empty for all accounts that nobody can sign in to.
             seen: the id of the latest mailing of the batch that the caller has seen, empty for
                 none. A later one is returned again, also if all of it is sent. None for any.
 
@@ -231,7 +231,7 @@ class PasswordLinkService:
         with self._transactions.read() as tx:
             return tx.links.exists(user_id, tx.now())
 
-    def revoke(self, link: str, caller: Caller) -> None:
+    def revoke(self, caller: Caller, link: str) -> None:
         """Delete a link that no user received. The audit log keeps the entry of its creation."""
         with self._transactions.write_for(caller, Permission.MANAGE_SIGN_IN) as (tx, _):
             tx.links.consume(hash_of(secret_of(link)))

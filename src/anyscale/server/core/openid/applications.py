@@ -58,7 +58,7 @@ class ApplicationService:
         self._policy = policy
 
     def create(
-        self, new: NewApplication, caller: Caller, form_key: str | None = None
+        self, caller: Caller, new: NewApplication, form_key: str | None = None
     ) -> CreatedApplication:
         """Create an application. Raises `ConfigError` if a field is wrong.
 
@@ -112,7 +112,7 @@ class ApplicationService:
             return count_matches(tx, entries) if entries else None
         return None
 
-    def of_form(self, form_key: str, name: str, caller: Caller) -> Application | None:
+    def of_form(self, caller: Caller, form_key: str, name: str) -> Application | None:
         """Return the application with a name that a form of the caller has created."""
         with self._transactions.read() as tx:
             found = tx.applications.of_form(form_key)
@@ -124,7 +124,7 @@ class ApplicationService:
         with self._transactions.read() as tx:
             return _required(tx.applications.get(client_id), client_id).secret_set_at
 
-    def update(self, client_id: str, changes: ApplicationChanges, caller: Caller) -> Application:
+    def update(self, caller: Caller, client_id: str, changes: ApplicationChanges) -> Application:
         """Change fields, and end the grants that the new values exclude.
 
         Raises:
@@ -149,7 +149,7 @@ class ApplicationService:
         return _shown(changed)
 
     def rotate_secret(
-        self, client_id: str, caller: Caller, *, now: bool, set_at: int | None = None
+        self, caller: Caller, client_id: str, *, now: bool, set_at: int | None = None
     ) -> CreatedApplication:
         """Replace the secret. The previous one works for an hour, unless `now`.
 
@@ -180,7 +180,7 @@ class ApplicationService:
             append_entry(tx, caller.actor, "application.secret_rotated", client_id, {"now": now})
         return CreatedApplication(_shown(changed), secret, self._issuer)
 
-    def delete(self, client_id: str, caller: Caller) -> None:
+    def delete(self, caller: Caller, client_id: str) -> None:
         """Delete an application with all grants of its users."""
         with self._transactions.write_for(caller, Permission.MANAGE_APPLICATIONS, recent=True) as (
             tx,

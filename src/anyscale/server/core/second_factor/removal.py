@@ -32,7 +32,7 @@ class FactorRemoval:
         self._transactions = transactions
         self._outbox = outbox
 
-    def remove_all(self, user_id: str, reason: str, caller: Caller) -> int:
+    def remove_all(self, caller: Caller, user_id: str, reason: str) -> int:
         """Remove the second factors of an account, with its recovery codes, and count them.
 
         Its sessions and sign-ins at applications end, and one-time codes that were off are on
@@ -40,9 +40,9 @@ class FactorRemoval:
         nothing more.
 
         Args:
+            caller: an owner, or the operator.
             user_id: of the account.
             reason: for the audit log, which keeps it.
-            caller: an owner, or the operator.
 
         Raises:
             OwnerKept: the account is an owner's, and the caller is not the operator.

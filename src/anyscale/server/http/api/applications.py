@@ -37,7 +37,7 @@ def create(
     applications: NamedDependency[ApplicationService],
 ) -> CreatedApplication:
     new = decode(body, NewApplication)
-    return applications.create(new, request.user)
+    return applications.create(request.user, new)
 
 
 @get(
@@ -82,7 +82,7 @@ def update(
     applications: NamedDependency[ApplicationService],
 ) -> Application:
     changes = decode(body, ApplicationChanges)
-    return applications.update(client_id, changes, request.user)
+    return applications.update(request.user, client_id, changes)
 
 
 @post(
@@ -101,7 +101,7 @@ def rotate_secret(
     applications: NamedDependency[ApplicationService],
 ) -> CreatedApplication:
     now = decode(body, SecretRotation).now
-    return applications.rotate_secret(client_id, request.user, now=now)
+    return applications.rotate_secret(request.user, client_id, now=now)
 
 
 @delete(
@@ -117,7 +117,7 @@ def delete_application(
     client_id: ClientId,
     applications: NamedDependency[ApplicationService],
 ) -> None:
-    applications.delete(client_id, request.user)
+    applications.delete(request.user, client_id)
 
 
 ROUTER = Router(

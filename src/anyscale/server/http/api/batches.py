@@ -52,7 +52,7 @@ def open_batch(
     key: OpeningKey,
 ) -> Batch:
     options = decode(body, BatchOpen)
-    return batches.open(key, options.if_exists, request.user, options.label)
+    return batches.open(request.user, key, options.if_exists, options.label)
 
 
 @get(
@@ -89,7 +89,7 @@ def list_batches(
 def show_batch(
     request: TokenRequest, batch_id: BatchId, batches: NamedDependency[BatchService]
 ) -> Batch:
-    return batches.show(batch_id, request.user)
+    return batches.show(request.user, batch_id)
 
 
 @post(
@@ -108,7 +108,7 @@ def publish_batch(
     batches: NamedDependency[BatchService],
 ) -> Batch:
     sent = decode(body, BatchPublish)
-    return batches.publish(batch_id, sent.entries, request.user, mail_links=sent.mail_links)
+    return batches.publish(request.user, batch_id, sent.entries, mail_links=sent.mail_links)
 
 
 @post(
@@ -123,7 +123,7 @@ def publish_batch(
 def release_batch(
     request: TokenRequest, batch_id: BatchId, batches: NamedDependency[BatchService]
 ) -> None:
-    batches.release(batch_id, request.user)
+    batches.release(request.user, batch_id)
 
 
 @post(
@@ -138,7 +138,7 @@ def release_batch(
 def drop_batch(
     request: TokenRequest, batch_id: BatchId, batches: NamedDependency[BatchService]
 ) -> Batch:
-    return batches.drop(batch_id, request.user)
+    return batches.drop(request.user, batch_id)
 
 
 @post(
@@ -157,7 +157,7 @@ def undo_batch(
     batches: NamedDependency[BatchService],
 ) -> UndoPart:
     undo = decode(body, BatchUndo)
-    return batches.undo(batch_id, undo.after, request.user, force=undo.force, dry_run=undo.dry_run)
+    return batches.undo(request.user, batch_id, undo.after, force=undo.force, dry_run=undo.dry_run)
 
 
 @get(

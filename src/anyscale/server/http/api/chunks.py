@@ -44,7 +44,7 @@ def reserve_chunk(
     policy = batches.available_policy()
     chunk = decode_users(body, UserChunk, policy)
     users = check_chunk(chunk.create_users, policy, number * policy.chunk_users)
-    return batches.reserve(batch_id, number, users, request.user)
+    return batches.reserve(request.user, batch_id, number, users)
 
 
 @post(
@@ -62,7 +62,7 @@ def hash_passwords(
     chunk = decode(body, PasswordChunk)
     passwords = [*chunk.passwords, *starmap(WeakHash, chunk.weak_hashes)]
     _check_passwords(passwords, batches.policy.chunk_passwords)
-    return Stored(batches.hash(batch_id, passwords, request.user))
+    return Stored(batches.hash(request.user, batch_id, passwords))
 
 
 def _check_passwords(passwords: Sequence[tuple[int, str]], limit: int) -> None:

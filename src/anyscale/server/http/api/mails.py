@@ -42,9 +42,9 @@ def mail_links(
     if sum(named) != 1:
         raise RequestInvalid("name exactly one of user_ids, batch_id and without_credentials")
     if to.user_ids is not None:
-        links.mail(to.user_ids, request.user)
+        links.mail(request.user, to.user_ids)
     else:
-        links.mail_many(to.batch_id or "", request.user)
+        links.mail_many(request.user, to.batch_id or "")
 
 
 @get(

@@ -69,10 +69,10 @@ def create_users(
     key = key or os.urandom(16).hex()
     return _result(
         batches.create(
+            request.user,
             key,
             checked,
             batch.if_exists,
-            request.user,
             [*passwords, *weak],
             mail_links=batch.mail_links,
             label=batch.label,

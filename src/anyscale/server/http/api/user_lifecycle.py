@@ -89,9 +89,9 @@ def update(
     sent = decode(body, UserUpdate)
     changes = UserChanges(*map(partial(getattr, sent), UserChanges.__struct_fields__))
     return updates.update(
+        request.user,
         user_id,
         changes,
-        request.user,
         sent.expected or None,
         reuse_email=sent.reuse_email,
     )
@@ -110,7 +110,7 @@ def update(
 def change_emails(
     request: TokenRequest, body: RawBody, updates: NamedDependency[UserUpdateService]
 ) -> None:
-    updates.change_emails(decode(body, EmailChanges).changes, request.user)
+    updates.change_emails(request.user, decode(body, EmailChanges).changes)
 
 
 @post(
@@ -127,7 +127,7 @@ def answer_questions(
     request: TokenRequest, body: RawBody, syncs: NamedDependency[SyncService]
 ) -> AnswersThatHold:
     sent = decode(body, SyncAnswers)
-    return AnswersThatHold(syncs.answer(sent.answers, request.user, dry_run=sent.dry_run))
+    return AnswersThatHold(syncs.answer(request.user, sent.answers, dry_run=sent.dry_run))
 
 
 @post(
@@ -149,8 +149,8 @@ def suspend(
 ) -> None:
     sent = decode(body or b"{}", Suspension)
     lifecycle.suspend(
-        user_id,
         request.user,
+        user_id,
         keep_owner=keep_owner,
         by_sync=sent.by_sync,
         expected=sent.expected or None,
@@ -177,8 +177,8 @@ def restore(
 ) -> None:
     sent = decode(body or b"{}", Restoration)
     lifecycle.restore(
-        user_id,
         request.user,
+        user_id,
         keep_owner=keep_owner,
         by_sync=sent.by_sync,
         expected=sent.expected or None,
@@ -202,7 +202,7 @@ def set_role(
     lifecycle: NamedDependency[UserLifecycle],
 ) -> None:
     sent = decode(body, RoleSet)
-    lifecycle.set_role(user_id, sent.role, request.user, keep_links=sent.keep_links)
+    lifecycle.set_role(request.user, user_id, sent.role, keep_links=sent.keep_links)
 
 
 @post(
@@ -222,7 +222,7 @@ def reset_second_factor(
     factor_removal: NamedDependency[FactorRemoval],
 ) -> RemovedFactors:
     reason = decode(body, SecondFactorReset).reason
-    return RemovedFactors(factor_removal.remove_all(user_id, reason, request.user))
+    return RemovedFactors(factor_removal.remove_all(request.user, user_id, reason))
 
 
 @delete(
@@ -240,7 +240,7 @@ def delete_user(
     lifecycle: NamedDependency[UserLifecycle],
     keep_links: KeepLinks = False,
 ) -> None:
-    lifecycle.delete(user_id, request.user, keep_links=keep_links)
+    lifecycle.delete(request.user, user_id, keep_links=keep_links)
 
 
 @post(
@@ -255,7 +255,7 @@ def delete_user(
 def create_links(
     request: TokenRequest, body: RawBody, links: NamedDependency[PasswordLinkService]
 ) -> PasswordLinks:
-    return PasswordLinks(links.create(decode(body, SetPasswordLinks).user_ids, request.user))
+    return PasswordLinks(links.create(request.user, decode(body, SetPasswordLinks).user_ids))
 
 
 _HANDLERS = [

@@ -102,9 +102,9 @@ def create_application(
         if problem := _unmatched(request, body, applications, new.audience):
             applications.check(fields, is_public=new.is_public)
             return _form(request, applications, sent, problems=[problem], status=400)
-        created = applications.create(new, request.user, form_key)
+        created = applications.create(request.user, new, form_key)
     except ConfigError as error:
-        if first := applications.of_form(form_key, new.name, request.user):
+        if first := applications.of_form(request.user, form_key, new.name):
             note = "repeated" if first.is_public else "secret"
             return redirect(f"{_SECTION}/{first.client_id}?note={note}")
         return _form(request, applications, sent, **refused(error))
@@ -180,7 +180,7 @@ def edit_application(
             return _edit_form(
                 request, applications, application, sent, problems=[problem], status=400
             )
-        applications.update(client_id, ApplicationChanges(**changes), request.user)
+        applications.update(request.user, client_id, ApplicationChanges(**changes))
     except ConfigError as error:
         return _edit_form(request, applications, application, sent, **refused(error))
     return redirect(f"{_SECTION}/{client_id}?note=updated")
@@ -216,7 +216,7 @@ def rotate_secret(
     set_at = read_number(request, body, "set_at")
     try:
         rotated = applications.rotate_secret(
-            client_id, request.user, now=when == "now", set_at=set_at
+            request.user, client_id, now=when == "now", set_at=set_at
         )
     except AlreadyReplaced:
         return redirect(f"{_SECTION}/{client_id}/rotate-secret?note=replaced")
@@ -237,7 +237,7 @@ def delete_application(
     request: UserRequest, client_id: ClientId, applications: NamedDependency[ApplicationService]
 ) -> Page:
     with suppress(NotFound):  # the form arrived twice
-        applications.delete(client_id, request.user)
+        applications.delete(request.user, client_id)
     return redirect(f"{_SECTION}?note=deleted")
 
 

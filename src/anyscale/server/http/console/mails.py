@@ -126,7 +126,7 @@ def send_links(
     """
     (seen,) = read_form(request, body, "mailing")
     try:
-        links.mail_many("", request.user, seen)
+        links.mail_many(request.user, "", seen)
     except AnyscaleError as error:
         return _question(request, links, mail_queue, **refused_form(error))
     return redirect(f"{PATH}?note=mailed")

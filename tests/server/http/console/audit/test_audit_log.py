@@ -135,7 +135,7 @@ def test_a_former_email_stands_for_the_account_that_had_it(
 ) -> None:
     user_id = user_id_of(console, "bob")
     for email in ("robert@example.com", "bob@example.com"):
-        console.control_plane.updates.update(user_id, UserChanges(email=email), OPERATOR)
+        console.control_plane.updates.update(OPERATOR, user_id, UserChanges(email=email))
     changes = listed(jane, subject="Robert@example.com", event="account.email_changed")
     assert len(numbers(changes)) == 2
     file = get(jane, link(changes, "Download for programs (JSON Lines)"))

@@ -41,7 +41,7 @@ def ids(shared_console: Console) -> dict[str, str]:
     control_plane = shared_console.control_plane
     root = operator("root")
     people = [person(*names) for names in PEOPLE]
-    control_plane.batches.create("people", people, "fail", root)
+    control_plane.batches.create(root, "people", people, "fail")
     found = control_plane.users.find([one.email for one in people])
     ids = {user.name: user.user_id for user in found if user}
     with control_plane.store.write() as tx:
@@ -51,8 +51,8 @@ def ids(shared_console: Console) -> dict[str, str]:
     with control_plane.store.write() as tx:
         execute_sql(tx, f"update audit set at = {OCTOBER} + number")
         append_entry(tx, by_uwe, "account.role_set", ids["Anna"], {"role": "owner"})
-    control_plane.updates.update(ids["Eve"], UserChanges(email="eve.new@example.com"), root)
-    control_plane.lifecycle.delete(ids["Eve"], root)
+    control_plane.updates.update(root, ids["Eve"], UserChanges(email="eve.new@example.com"))
+    control_plane.lifecycle.delete(root, ids["Eve"])
     return ids
 
 
@@ -133,11 +133,11 @@ def test_a_user_is_found_by_the_beginning_of_a_former_email(
     shared_console: Console, jane: HttpClient
 ) -> None:
     control_plane = shared_console.control_plane
-    control_plane.batches.create("renamed", [person("Ida", "Unwed")], "fail", operator("root"))
+    control_plane.batches.create(operator("root"), "renamed", [person("Ida", "Unwed")], "fail")
     (ida,) = control_plane.users.find(["ida.unwed@example.com"])
     assert ida
     changes = UserChanges(email="ida.wed@example.com", lastname="Wed")
-    control_plane.updates.update(ida.user_id, changes, operator("root"))
+    control_plane.updates.update(operator("root"), ida.user_id, changes)
     for typed in ("ida.unw", "Ida.Unwed@example.com"):
         assert "from ida.unwed@example.com to ida.wed" in " ".join(sentences(listed(jane, q=typed)))
 

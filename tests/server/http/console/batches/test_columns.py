@@ -358,7 +358,7 @@ def test_an_email_that_was_changed_says_what_to_do_with_its_row(
     (mona,) = control_plane.users.find(["mona@batch.example"])
     assert mona
     married = UserChanges(email="mona.roe@batch.example")
-    control_plane.updates.update(mona.user_id, married, OPERATOR)
+    control_plane.updates.update(OPERATOR, mona.user_id, married)
     page = upload(jane, CHECK, b"name,email\nMona,mona@batch.example\nNew,new@batch.example\n")
     ((line, person, _, detail),) = rows_of(page, "problems-1")
     assert (line, person) == ("2", "Mona mona@batch.example")

@@ -33,7 +33,7 @@ def jane(console: Console) -> HttpClient:
 def add(console: Console, word: str, number: int, *, owners: int = 0) -> str:
     """Create people who have a word; return the filter that finds them, as a part of an address."""
     users = [checked_user(f"{word}{at}@example.com") for at in range(number)]
-    console.control_plane.batches.create(word, users, "fail", OPERATOR)
+    console.control_plane.batches.create(OPERATOR, word, users, "fail")
     for at in range(owners):
         create_owner(console.control_plane, f"{word}{at}")
     return f"?q={word}"
@@ -77,7 +77,7 @@ def test_all_that_match_are_suspended_but_no_owner_and_the_undo_restores_exactly
     where = add(console, "apple", 60, owners=2)
     plane = console.control_plane
     (before,) = (user.user_id for user in plane.users.find(["apple9@example.com"]) if user)
-    plane.lifecycle.suspend(before, OPERATOR)
+    plane.lifecycle.suspend(OPERATOR, before)
     entries = events(console, "account.suspended")
 
     asked = words_of(ask(jane, SUSPEND, where))
@@ -113,7 +113,7 @@ def test_accounts_that_a_sync_has_suspended_match_and_an_undo_suspends_them_as_b
         return [bool(user and user.suspended_by_sync) for user in found]
 
     (first,) = (user.user_id for user in plane.users.find(["lemon0@example.com"]) if user)
-    plane.lifecycle.suspend(first, OPERATOR, by_sync=True)
+    plane.lifecycle.suspend(OPERATOR, first, by_sync=True)
     restored = send(jane, RESTORE, user_id=first, form_key="b" * 32)
     assert by_sync() == [False] * 3
     send(jane, undo_of(get(jane, restored.headers["location"])), form_key="c" * 32)
@@ -159,7 +159,7 @@ def test_the_limit_is_about_the_accounts_that_are_not_suspended(
     add(console, "maple", 30)
     for user in console.control_plane.users.find([f"maple{at}@example.com" for at in range(27)]):
         assert user
-        console.control_plane.lifecycle.suspend(user.user_id, OPERATOR)
+        console.control_plane.lifecycle.suspend(OPERATOR, user.user_id)
     page = ask(console.browser(), SUSPEND, "?q=maple")
     assert "3 to suspend, of 5 accounts: if that is right, type 3." in words_of(page)
 
@@ -267,7 +267,7 @@ def test_all_that_match_get_links_but_no_owner_and_no_suspended_one(
 ) -> None:
     where = add(console, "juniper", 6, owners=1)
     (out,) = (u.user_id for u in console.control_plane.users.find(["juniper5@example.com"]) if u)
-    console.control_plane.lifecycle.suspend(out, OPERATOR)
+    console.control_plane.lifecycle.suspend(OPERATOR, out)
     asked = ask(jane, LINKS, where)
     assert "Create links for 4 accounts?" in asked.text
     assert "1 account is suspended, and left out." in words_of(asked)

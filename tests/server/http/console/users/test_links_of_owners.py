@@ -35,10 +35,10 @@ def clerk(console: Console) -> str:
     """An owner who has created links for two people."""
     create_accounts(console.control_plane, "clerk", "new", "newer")
     clerk = id_of(console, "clerk")
-    console.control_plane.lifecycle.set_role(clerk, "owner", OPERATOR)
+    console.control_plane.lifecycle.set_role(OPERATOR, clerk, "owner")
     caller = personal_token_caller(console.control_plane, clerk)
     new, newer = id_of(console, "new"), id_of(console, "newer")
-    console.control_plane.links.create([new, newer], caller)
+    console.control_plane.links.create(caller, [new, newer])
     return clerk
 
 

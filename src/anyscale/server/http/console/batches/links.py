@@ -130,7 +130,7 @@ class _Parts(NamedTuple):
             self._require_seen(newest)
         part = self._after(before)
         ids = self._chosen(part)
-        created = self.links.create(ids, self.caller, newest, skip="inactive")
+        created = self.links.create(self.caller, ids, newest, skip="inactive")
         return _Created(part, created)
 
     def mail(self, seen: str, newest: int) -> None:
@@ -139,15 +139,15 @@ class _Parts(NamedTuple):
         if self.only:
             part = self._after(_Users())
             while part.users:
-                self.links.mail(self._chosen(part), self.caller, skip="inactive")
+                self.links.mail(self.caller, self._chosen(part), skip="inactive")
                 part = self._after(part)
             return
         if self.links.without_credentials(self.batch_id, "", 1):
-            self.links.mail_many(self.batch_id, self.caller, seen)
+            self.links.mail_many(self.caller, self.batch_id, seen)
         skipped = self.batches.skipped(self.batch_id, without_credentials=True)
         for start in range(0, len(skipped), MOST):
             ids = [user.user_id for user in skipped[start : start + MOST]]
-            self.links.mail(ids, self.caller, newest, skip="inactive")
+            self.links.mail(self.caller, ids, newest, skip="inactive")
 
     def _require_seen(self, newest: int) -> None:
         """Raise `AlreadyReplaced` if the form of some of the users arrives twice."""
@@ -183,7 +183,7 @@ def _question(
 ) -> Page:
     latest = mail_queue.list_mailings(limit=1, batch_id=batch_id)
     skipped = batches.skipped(batch_id, without_credentials=True)
-    batch, unused = batches.show(batch_id, request.user), unused_links(links, batch_id, skipped)
+    batch, unused = batches.show(request.user, batch_id), unused_links(links, batch_id, skipped)
     count = (batch.without_credentials or 0) + len(skipped)
     if 0 < unused.count < count:
         only = only or "missing"

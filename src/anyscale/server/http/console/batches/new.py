@@ -97,14 +97,14 @@ async def go_on(
     file_runs: NamedDependency[FileRuns],
     pools: NamedDependency[ThreadPools],
 ) -> Page:
-    batch = await pools.read.run(batches.show, batch_id, request.user)
+    batch = await pools.read.run(batches.show, request.user, batch_id)
     if batch.state != "open":
         return redirect(f"{PATH}/{batch.batch_id}")
     fields: dict[str, str] = {}
     try:
         async with receive_upload(request, memory_budget, fields) as upload:
             _require_recent_sign_in(request, upload)
-            key = await pools.read.run(batches.key_of, batch_id, request.user)
+            key = await pools.read.run(batches.key_of, request.user, batch_id)
             run = file_runs.start(upload, request.user, key, batch.batch_id, batch.if_exists)
             await _batch_id(run)  # the file was compared with the batch
     except BatchRefused as error:

@@ -126,7 +126,7 @@ def show_batch(
 ) -> Page:
     batch = batches.counts(batch_id)
     if batch.users + batch.skipped <= _COUNTED or counted:
-        batch = batches.show(batch_id, request.user)
+        batch = batches.show(request.user, batch_id)
     created = batches.created(batch_id, "", _USERS) if batch.published_at else []
     settings = control_plane.settings
     mailings = mail_queue.list_mailings(limit=_MAILINGS, batch_id=batch_id)
@@ -169,10 +169,10 @@ def drop_batch(
     file_runs: NamedDependency[FileRuns],
 ) -> Page:
     try:
-        batch = batches.drop(batch_id, request.user)
+        batch = batches.drop(request.user, batch_id)
     except BatchGone as error:
         return batch_page(
-            request, batches.show(batch_id, request.user), file_runs, **refused_form(error)
+            request, batches.show(request.user, batch_id), file_runs, **refused_form(error)
         )
     return redirect(f"{PATH}/{batch.batch_id}?note=dropped")
 

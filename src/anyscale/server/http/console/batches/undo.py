@@ -74,7 +74,7 @@ def undo_batch(
     if typed.replace(",", "").strip() != expected or not expected:
         return _question(request, batches, batch_id, is_mistyped=True)
     # Before the undo: a database that fails during it must not hide what was deleted.
-    batch = batches.show(batch_id, request.user)
+    batch = batches.show(request.user, batch_id)
     done = _undo(batches, batch_id, request.user, dry_run=False)
     shown: dict[str, Any] = {}
     if done.error:
@@ -86,7 +86,7 @@ def undo_batch(
 def _question(
     request: UserRequest, batches: BatchService, batch_id: str, *, is_mistyped: bool = False
 ) -> Page:
-    batch = batches.show(batch_id, request.user)
+    batch = batches.show(request.user, batch_id)
     would = _undo(batches, batch_id, request.user, dry_run=True)
     shown: dict[str, Any] = {}
     if is_mistyped:
@@ -100,7 +100,7 @@ def _undo(batches: BatchService, batch_id: str, caller: SessionCaller, *, dry_ru
     deadline = time.monotonic() + (_QUESTION_SECONDS if dry_run else _SECONDS)
     while time.monotonic() < deadline:
         try:
-            part = batches.undo(batch_id, after, caller, force=False, dry_run=dry_run)
+            part = batches.undo(caller, batch_id, after, force=False, dry_run=dry_run)
         except AnyscaleError as error:
             if not after or dry_run:
                 raise

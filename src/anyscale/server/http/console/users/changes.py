@@ -73,7 +73,7 @@ def suspend(
     user_pages: NamedDependency[UserPages],
 ) -> Page:
     (keep_links,) = read_form(request, body, "keep_links")
-    change = partial(lifecycle.suspend, user_id, request.user, keep_links=keep_links == "yes")
+    change = partial(lifecycle.suspend, request.user, user_id, keep_links=keep_links == "yes")
     return _change(request, user_pages, user_id, "suspended", change)
 
 
@@ -84,7 +84,7 @@ def restore(
     lifecycle: NamedDependency[UserLifecycle],
     user_pages: NamedDependency[UserPages],
 ) -> Page:
-    change = partial(lifecycle.restore, user_id, request.user)
+    change = partial(lifecycle.restore, request.user, user_id)
     return _change(request, user_pages, user_id, "restored", change)
 
 
@@ -111,7 +111,7 @@ def set_role(
     if not (role := _ROLES.get(chosen)):
         raise RequestInvalid("there is no such role")
     keeps = keep_links == "yes"
-    change = partial(lifecycle.set_role, user_id, role, request.user, keep_links=keeps)
+    change = partial(lifecycle.set_role, request.user, user_id, role, keep_links=keeps)
     return _change(request, user_pages, user_id, "role", change)
 
 
@@ -125,7 +125,7 @@ def reset_second_factor(
 ) -> Page:
     (reason,) = read_form(request, body, "reason")
     try:
-        removed = factor_removal.remove_all(user_id, reason, request.user)
+        removed = factor_removal.remove_all(request.user, user_id, reason)
     except AnyscaleError as error:
         field = "reason" if isinstance(error, RequestInvalid) else ""
         shown = refused_form(error, field)
@@ -150,7 +150,7 @@ def delete(
             return user_pages.render_question(
                 request, user_id, "delete", problems=[problem], status=400
             )
-        lifecycle.delete(user_id, request.user, keep_links=keep_links == "yes")
+        lifecycle.delete(request.user, user_id, keep_links=keep_links == "yes")
     except NotFound:  # the form arrived twice
         pass
     except AnyscaleError as error:
@@ -195,7 +195,7 @@ def correct(
     seen = ExpectedUser(**changes_of({name: current[name] for name in edited}).to_dict())
     (reuse,) = read_form(request, body, "reuse_email")
     try:
-        updates.update(user_id, changes, request.user, seen, reuse_email=reuse == "yes")
+        updates.update(request.user, user_id, changes, seen, reuse_email=reuse == "yes")
     except (EmailTaken, ExternalIdTaken) as error:
         field = "email" if isinstance(error, EmailTaken) else "external_id"
         return show(**refused_form(error, field), is_freed=isinstance(error, EmailFreed))
@@ -223,9 +223,9 @@ def create_link(
     (way,) = read_form(request, body, "format")
     try:
         if way == BY_MAIL:
-            links.mail([user_id], request.user, newest)
+            links.mail(request.user, [user_id], newest)
             return redirect(address(account_path(user_id), note="mailed"))
-        (link,) = links.create([user_id], request.user, newest)
+        (link,) = links.create(request.user, [user_id], newest)
     except AlreadyReplaced:
         return redirect(address(account_path(user_id), note="link"))
     except AnyscaleError as error:

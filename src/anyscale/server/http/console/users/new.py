@@ -57,7 +57,7 @@ def create_user(
     key = read_form_key(request, body)
     try:
         passwords = [(0, password)] if password else ()
-        created = batches.create(key, [user], "fail", request.user, passwords, "account")
+        created = batches.create(request.user, key, [user], "fail", passwords, "account")
     except BatchRefused as error:
         return _form(request, batches, entered, field_problems(error.problems))
     except (KeyReused, BatchUndone):
@@ -83,7 +83,7 @@ def _created(
     if not needs_link:
         return redirect(address(path, note="created"))
     try:
-        (link,) = links.create([user.user_id], request.user)
+        (link,) = links.create(request.user, [user.user_id])
     except SignInTooOld:
         return redirect(address(path, note="without_link"))
     except (ConfigError, LinkRefused):  # the page of the account says so

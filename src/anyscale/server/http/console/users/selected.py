@@ -74,11 +74,11 @@ def change_accounts(
     (keep_links,) = read_form(request, body, "keep_links")
     if len(user_ids) > PAGE_USERS:
         return _undo_all(request, change, confirmations, bulk_changes, choice, user_ids, key)
-    change_one = partial(lifecycle.restore, caller=request.user, key=key)
+    change_one = partial(lifecycle.restore, request.user, key=key)
     if change == "suspend":
         change_one = partial(
             lifecycle.suspend,
-            caller=request.user,
+            request.user,
             key=key,
             as_before=bool(choice.undo),
             keep_links=keep_links == "yes",

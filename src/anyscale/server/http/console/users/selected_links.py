@@ -79,10 +79,10 @@ def _create_selected(
     newest = read_number(request, body, "newest")
     try:
         if text == BY_MAIL:
-            links.mail(user_ids, request.user, newest)
+            links.mail(request.user, user_ids, newest)
             return redirect(choice.filters.address(note="mailed", number=len(user_ids)))
         users = confirmations.users.with_ids(user_ids)  # one may be deleted after that
-        created = links.create(user_ids, request.user, newest)
+        created = links.create(request.user, user_ids, newest)
     except AlreadyReplaced:
         query = urlencode([("user_id", user_id) for user_id in user_ids])
         return redirect(f"{choice.path('links', note='repeated')}&{query}")
@@ -131,7 +131,7 @@ def _mail_all(
     """Request the mails, a part at a time. Those that are due already are sent once."""
     for start in range(0, len(user_ids), MOST):
         seen = None if start else newest
-        links.mail(user_ids[start : start + MOST], caller, seen, skip=_SKIPPED)
+        links.mail(caller, user_ids[start : start + MOST], seen, skip=_SKIPPED)
 
 
 def _create(
@@ -141,7 +141,7 @@ def _create(
     newest: int | None = None,
 ) -> Rows:
     users = confirmations.users.with_ids(user_ids)  # one may be deleted after that
-    created = confirmations.links.create(user_ids, caller, newest, skip=_SKIPPED)
+    created = confirmations.links.create(caller, user_ids, newest, skip=_SKIPPED)
     return link_rows(created, users)
 
 
