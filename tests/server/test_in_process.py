@@ -1,5 +1,6 @@
 """The calls of an open control plane in its own process, for a caller with a token."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,9 @@ from anyscale.server.core.batches import cleanup
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import Caller
 from anyscale.server.in_process import Applications, Audit, Batches, Links, Mails, Need, Users
+from anyscale.transport import base
 from anyscale.transport.base import Transport
+from anyscale.transport.http import HttpTransport
 from anyscale.user.list_source import ListSource
 
 
@@ -105,3 +108,36 @@ def test_a_caller_whose_token_was_revoked_changes_nothing(
         transport.batches.create("key", checked_users("a"), "fail")
     with pytest.raises(NotAuthenticated, match="was revoked"):
         transport.users.delete("usr_none")
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [base.Applications, base.Audit, base.Batches, base.Links, base.Mails, base.Users],
+    ids=lambda protocol: protocol.__name__,
+)
+def test_each_call_has_the_names_of_its_protocol_in_both_transports(
+    control_plane: ControlPlane, protocol: type
+) -> None:
+    # The type checker compares all but the names of parameters that have a position.
+    here = InProcess(control_plane, OPERATOR)
+    there = HttpTransport("http://127.0.0.1", "token")
+    calls = inspect.getmembers(protocol, inspect.isfunction)
+    names = [name for name, _ in calls if not name.startswith("_")]
+    assert names
+    for name in names:
+        expected = names_by_position(getattr(protocol, name))[1:]
+        for transport in (here, there):
+            call = getattr(getattr(transport, protocol.__name__.lower()), name)
+            assert names_by_position(called(call, control_plane))[: len(expected)] == expected, name
+
+
+def called(call: Callable[..., Any], control_plane: ControlPlane) -> Callable[..., Any]:
+    """Return the method of a service that a call makes, or the call itself."""
+    service = inspect.getclosurevars(call).nonlocals.get("service")
+    return service(control_plane) if service else call
+
+
+def names_by_position(function: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    by_position = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+    return [name for name in by_position if name != "caller"]

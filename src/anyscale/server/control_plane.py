@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anyscale.server.core.accounts.account_details import AccountDetailsQuery
+    from anyscale.server.core.accounts.export import UserExports
     from anyscale.server.core.accounts.syncs import SyncService
     from anyscale.server.core.login.complete_sign_in import SignInGate
     from anyscale.server.core.login.passkey_login import PasskeyLogin
@@ -116,6 +117,13 @@ class ControlPlane:
         from anyscale.server.core.search import UserListing
 
         return UserListing(self.transactions)
+
+    @cached_property
+    def exports(self) -> "UserExports":
+        """All accounts, for files."""
+        from anyscale.server.core.accounts.export import UserExports
+
+        return UserExports(self.transactions)
 
     @cached_property
     def account_details(self) -> "AccountDetailsQuery":

@@ -12,7 +12,6 @@ from tests.support.users import checked_user
 from anyscale.domain.validation import CheckedUser
 from anyscale.errors import BatchRefused
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.accounts.export import exported_users
 from anyscale.server.core.openid.claims import user_claims
 
 
@@ -92,7 +91,7 @@ def test_a_dropped_batch_frees_its_subs_and_an_open_one_keeps_them(
 def test_an_export_is_one_state_of_the_database(store_deployment: Deployment) -> None:
     with closing(store_deployment.control_plane()) as control_plane:
         create(control_plane, user("ann", None))
-        with exported_users(control_plane.transactions, with_hashes=True) as export:
+        with control_plane.exports.whole(with_hashes=True) as export:
             assert export.total == 1
             create(control_plane, user("ben", None))
             (page,) = export.pages()

@@ -6,7 +6,6 @@ from anyscale.cli.export_file import write_export
 from anyscale.cli.server.connect import open_local_control_plane
 from anyscale.cli.terminal import log
 from anyscale.domain.models.exports import Manifest
-from anyscale.server.core.accounts.export import exported_users
 from anyscale.server.core.audit.entries import USERS_EXPORTED
 from anyscale.server.core.callers import system_caller
 from anyscale.server.databases import database_name
@@ -29,5 +28,5 @@ def export_local(path: str, file_format: str, *, with_hashes: bool) -> Manifest:
             }
             control_plane.audit_log.record_export(USERS_EXPORTED, system_caller(), details)
 
-        accounts = exported_users(control_plane.transactions, with_hashes=with_hashes)
+        accounts = control_plane.exports.whole(with_hashes=with_hashes)
         return write_export(path, file_format, accounts, record, with_hashes=with_hashes)

@@ -1,11 +1,10 @@
 """The calls of a run to the control plane of its own process, for the session that started it."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from anyscale.domain.models.batches import Batch
 from anyscale.domain.models.sync import GivenAnswer
-from anyscale.domain.models.users import ExpectedUser
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.in_process import Batches, Users
@@ -35,24 +34,8 @@ class _Users(Users):
         super().__init__(lambda _: control_plane, caller)
         self._form_key = form_key
 
-    def suspend(
-        self,
-        user_id: str,
-        *,
-        keep_owner: bool = False,
-        by_sync: bool = False,
-        expected: ExpectedUser | None = None,
-        keep_links: bool = False,
-    ) -> None:
-        self._opened("change").lifecycle.suspend(
-            self._caller,
-            user_id,
-            keep_owner=keep_owner,
-            by_sync=by_sync,
-            expected=expected,
-            key=self._form_key or None,
-            keep_links=keep_links,
-        )
+    def suspend(self, user_id: str, **options: Any) -> None:
+        super().suspend(user_id, key=self._form_key or None, **options)
 
     def answer_questions(
         self,

@@ -192,6 +192,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
         "check_database": control_plane.store.ready,
         "control_plane": control_plane,
         "memory_budget": MemoryBudget(),
+        "exports": control_plane.exports,
         "factor_removal": control_plane.factor_removal,
         "factors": control_plane.factors,
         "new_passkeys": control_plane.new_passkeys,

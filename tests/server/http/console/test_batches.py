@@ -474,14 +474,14 @@ def test_accounts_that_change_while_links_are_created_do_not_break_the_file_off(
     changes: dict[str, Callable[..., object]] = {
         names[0]: lifecycle.suspend,
         names[2]: lifecycle.delete,
-        names[3]: lambda user_id, caller: lifecycle.set_role(caller, user_id, "owner"),
+        names[3]: lambda caller, user_id: lifecycle.set_role(caller, user_id, "owner"),
     }
 
     def change(*after: Any) -> Any:
         users = found(*after)
         for user in users:
             if act := changes.get(user.name):
-                act(user.user_id, OPERATOR)
+                act(OPERATOR, user.user_id)
         return users
 
     monkeypatch.setattr(control_plane.links, "without_credentials", change)

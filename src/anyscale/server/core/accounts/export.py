@@ -83,21 +83,25 @@ class UserExport:
         return text
 
 
-@contextmanager
-def exported_users(transactions: Transactions, *, with_hashes: bool) -> Iterator[UserExport]:
-    """Give the accounts as they are now, whatever is written during the block."""
-    with transactions.read() as tx:
-        yield UserExport(tx, with_hashes=with_hashes)
+class UserExports:
+    """All accounts, of one moment or page by page."""
 
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
-def export_page(transactions: Transactions, after: str, limit: int) -> ExportPage:
-    """Return a page of the accounts as they are now, without hashes.
+    @contextmanager
+    def whole(self, *, with_hashes: bool) -> Iterator[UserExport]:
+        """Give the accounts as they are now, whatever is written during the block."""
+        with self._transactions.read() as tx:
+            yield UserExport(tx, with_hashes=with_hashes)
 
-    `password_initial` goes with the hashes: it would tell a reader which passwords are initial.
-    """
-    with transactions.read() as tx:
-        export = UserExport(tx, with_hashes=False)
-        found, last = export.page(after, limit)
-        users = [structs.replace(user, password_initial=False) for user in found]
-        total = None if after else export.total
-        return ExportPage(users, last, total, export.hashes_left_out.total())
+    def page(self, after: str, limit: int) -> ExportPage:
+        """Return a page of the accounts as they are now, without hashes.
+
+        `password_initial` goes with the hashes: it would tell a reader which passwords are initial.
+        """
+        with self.whole(with_hashes=False) as export:
+            found, last = export.page(after, limit)
+            users = [structs.replace(user, password_initial=False) for user in found]
+            total = None if after else export.total
+            return ExportPage(users, last, total, export.hashes_left_out.total())

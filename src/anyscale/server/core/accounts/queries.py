@@ -1,17 +1,16 @@
-"""Finding accounts by their emails and ids, and all of them for an export."""
+"""Finding accounts by their emails and ids."""
 
 from collections.abc import Sequence
 
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.external_ids import normalized_external_id
 from anyscale.domain.models.users import User
-from anyscale.domain.schemas.exports import ExportPage
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.user_models import user_of
 
 
 class UserQueries:
-    """Finds accounts by their emails and ids, and gives all of them."""
+    """Finds accounts by their emails and ids."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
@@ -44,9 +43,3 @@ class UserQueries:
                 email_key_or_empty(text), text.lower(), normalized_external_id(text)
             )
         return found[0].user_id if found else None
-
-    def export(self, after: str, limit: int) -> ExportPage:
-        """Return a page of all accounts, without hashes: see `export_page`."""
-        from anyscale.server.core.accounts.export import export_page
-
-        return export_page(self._transactions, after, limit)

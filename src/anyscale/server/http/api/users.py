@@ -11,6 +11,7 @@ from anyscale.domain.schemas.exports import EXPORT_PAGE, ExportPage
 from anyscale.domain.schemas.users import USER_PAGE, FindUsers, FoundUsers, Role, UserPage
 from anyscale.domain.user_query import MAX_QUERY_TEXT, UserQuery
 from anyscale.errors import TooLarge
+from anyscale.server.core.accounts.export import UserExports
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.permissions import Permission
@@ -156,13 +157,13 @@ def list_users(
     responses=error_responses(),
 )
 def export_users(
-    users: NamedDependency[UserQueries],
+    exports: NamedDependency[UserExports],
     after: AfterUser = "",
     limit: Annotated[
         int, QueryParameter(ge=1, le=EXPORT_PAGE, description="Users in a page.")
     ] = EXPORT_PAGE,
 ) -> ExportPage:
-    return users.export(after, limit)
+    return exports.page(after, limit)
 
 
 ROUTER = Router("/", route_handlers=[find_users, list_users, export_users], tags=["users"])
