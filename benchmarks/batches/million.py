@@ -21,8 +21,8 @@ _CREATE, _CREATE_EMBEDDED = 20, 25
 _VERIFY, _VERIFY_EMBEDDED = 25, 35
 _UNDO = 60
 
-#: Microseconds a user of libyaml and of PyYAML's objects on an earlier machine: decision 19. The
-#: limits in times of a bare loop over the events are those above divided by it.
+#: Microseconds a user of libyaml and of PyYAML's objects on an earlier machine: 4 and 7. The limits
+#: in times of a bare loop over the events are those above divided by it.
 _PARSING = 11
 
 #: MiB, at most, over the peak with a hundredth of the users

@@ -36,7 +36,7 @@ number is below 1.
 
 The plot also shows the embedded run, without a server. In a large batch it is slower than HTTP:
 reading the file and writing the database take turns in one Python interpreter, and over HTTP they
-are two processes ([decision 18](decisions/0018-embedded-run.md)).
+are two processes.
 """
 
 _MEMORY = """\
@@ -59,7 +59,7 @@ _LATENCY = """\
 
 An administrator lists 100 users, and users sign in with their passwords, one request after
 another, while a batch is created. The columns are ratios to the response times of the idle
-server. [Decision 22](decisions/0022-requests-beside-a-batch.md) says what they wait for.
+server. A sign-in waits for a hash beside two busy processes and, on SQLite, for one chunk of users.
 """
 
 _GROWTH = """\
@@ -87,9 +87,9 @@ _LIMITS = """\
 ## Limits
 
 What must not get slower or larger. A "no" means that the code does not keep the limit on this
-machine: the limit stays as it is, until the code keeps it. [Decision 19](decisions/0019-limits.md)
-says what is known of each. "A bare loop" reads the same file by the YAML parser, and has no code of
-musterroll: the ratio to it depends less on the machine than the time does.
+machine: the limit stays as it is, until the code keeps it. "A bare loop" reads the same file by
+the YAML parser, and has no code of musterroll: the ratio to it depends less on the machine than the
+time does.
 """
 
 _AGAIN = """\

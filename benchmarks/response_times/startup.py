@@ -1,7 +1,7 @@
 """Start a command: the processor time of `--help` and of creating 2 users, beside `import click`.
 
-The second one is over its limit: docs/decisions/0002-dependencies.md says what each millisecond
-buys, and proposes another limit.
+The second one is over its limit: requirements/README.md has the cost of each part, and proposes
+another limit.
 """
 
 from pathlib import Path

@@ -227,7 +227,8 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_every_link_between_documents_has_a_target() -> None:
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    folders = (ROOT / "docs", ROOT / "requirements")
+    pages = [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
     for page in pages:
         text = page.read_text(encoding="utf-8")
         for link, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^):]*))?\)", text):

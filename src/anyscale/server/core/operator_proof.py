@@ -1,7 +1,7 @@
 """Proofs that an operator's command and a server of the same database show each other.
 
 A proof is an HMAC with a random key in the database, which no one else can read. It is valid for a
-minute, once in each process. docs/decisions/0014-server-check.md has the reasons.
+minute, once in each process. docs/decisions/README.md (14) has the reasons.
 """
 
 import hmac

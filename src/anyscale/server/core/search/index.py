@@ -36,7 +36,7 @@ _PAUSE = 0.0005
 
 #: The share of the time in which the index is filled if requests never end: the interpreter runs
 #: one or the other. Until then searches list the accounts without words last. How long a million of
-#: them take is in docs/decisions/0024-filling-the-index.md.
+#: them take is in docs/decisions/README.md (24).
 _BUSY_SHARE = 0.05
 
 #: Seconds that a slice waits at most until the requests end. It is less than `_LEASE_MS`, so
