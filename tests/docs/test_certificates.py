@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 from tests.support.programs import program
 from urllib3.exceptions import SSLError
 
-from anyscale.transport.responses import unreachable
+from anyscale.transport.http.responses import unreachable
 
 HOST = "accounts.example.com"
 PAGE = (ROOT / "docs" / "operations" / "tls.md").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from anyscale.server.core.callers import Caller
 from anyscale.server.in_process import Applications, Audit, Batches, Links, Mails, Need, Users
 from anyscale.transport import base
 from anyscale.transport.base import Transport
-from anyscale.transport.http import HttpTransport
+from anyscale.transport.http.transport import HttpTransport
 from anyscale.user.list_source import ListSource
 
 

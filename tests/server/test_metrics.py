@@ -24,7 +24,7 @@ from anyscale.server.http.metrics import (
     USERS,
 )
 from anyscale.server.settings import Settings
-from anyscale.transport.http import HttpTransport
+from anyscale.transport.http.transport import HttpTransport
 
 #: of responses for which there are alerts
 ALERTING = ("401", "403", "429", "500", "503")

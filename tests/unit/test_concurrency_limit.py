@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyscale.transport.concurrency_limit import AdaptiveLimit
+from anyscale.transport.http.concurrency_limit import AdaptiveLimit
 
 
 @given(st.integers(1, 8), st.lists(st.booleans(), max_size=60))

@@ -65,7 +65,7 @@ with TemporaryDirectory() as folder:
 """
 
 CONNECT = """
-from anyscale.transport.retrying_client import RetryingClient
+from anyscale.transport.http.retrying_client import RetryingClient
 RetryingClient("http://127.0.0.1:9", "mrt_secret", 1, print).close()
 """
 

@@ -35,7 +35,7 @@ def open_transport(
         ConfigError: a setting of the embedded control plane is wrong.
     """
     if target.host and target.token:
-        from anyscale.transport.http import HttpTransport
+        from anyscale.transport.http.transport import HttpTransport
 
         return HttpTransport(
             target.host, target.token, on_notice, on_outage, token_source=target.token_source

@@ -9,7 +9,7 @@ import pytest
 from tests.support.commands.running import CommandResult, RunAnyscale
 from tests.support.users_files import write_users_file
 
-from anyscale.transport import retry_state
+from anyscale.transport.http import retry_state
 
 
 @pytest.fixture

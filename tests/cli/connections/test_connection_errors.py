@@ -24,8 +24,8 @@ from tests.support.servers.server_process import ServerProcess
 from urllib3.exceptions import SSLError
 
 from anyscale.errors import NotAControlPlane, ServerUnreachable
-from anyscale.transport.responses import unreachable
-from anyscale.transport.retrying_client import RetryingClient
+from anyscale.transport.http.responses import unreachable
+from anyscale.transport.http.retrying_client import RetryingClient
 
 #: response -> message
 RESPONSES = {
@@ -129,7 +129,7 @@ def test_tls_is_no_question_once_anything_has_responded(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for patience in ("_PATIENCE", "_FIRST_PATIENCE"):
-        monkeypatch.setattr(f"anyscale.transport.retrying_client.{patience}", 60.0)
+        monkeypatch.setattr(f"anyscale.transport.http.retrying_client.{patience}", 60.0)
     messages: list[str] = []
     with serving_in_turn(RESPONDED[what], *[b""] * 40) as host:
         client = RetryingClient(host, "token", 1, messages.append)
@@ -142,8 +142,8 @@ def test_tls_is_no_question_once_anything_has_responded(
 def test_tls_is_no_question_if_the_response_takes_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("anyscale.transport.retrying_client._READ_SECONDS", 0.2)
-    monkeypatch.setattr("anyscale.transport.retrying_client._FIRST_PATIENCE", 0.01)
+    monkeypatch.setattr("anyscale.transport.http.retrying_client._READ_SECONDS", 0.2)
+    monkeypatch.setattr("anyscale.transport.http.retrying_client._FIRST_PATIENCE", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"http://127.0.0.1:{silent.getsockname()[1]}"
         client = RetryingClient(host, "token", 1, pytest.fail)
@@ -158,8 +158,8 @@ def test_tls_is_no_question_if_the_response_takes_too_long(
 def test_a_call_without_a_response_in_time_may_have_arrived(
     changes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyscale.transport.retrying_client._READ_SECONDS", 0.2)
-    monkeypatch.setattr("anyscale.transport.retrying_client._FIRST_PATIENCE", 0.01)
+    monkeypatch.setattr("anyscale.transport.http.retrying_client._READ_SECONDS", 0.2)
+    monkeypatch.setattr("anyscale.transport.http.retrying_client._FIRST_PATIENCE", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"http://127.0.0.1:{silent.getsockname()[1]}"
         client = RetryingClient(host, "token", 1, pytest.fail)
@@ -248,7 +248,7 @@ def test_a_request_goes_through_the_proxy_that_the_environment_names(
 
 
 def test_the_body_of_a_response_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anyscale.transport.responses._MAX_BODY", 1_000)
+    monkeypatch.setattr("anyscale.transport.http.responses._MAX_BODY", 1_000)
     packed = gzip.compress(b" " * 1_000_000 + b"{}")
     head = f"HTTP/1.1 200 OK\r\n{IDENTITY}\r\nContent-Encoding: gzip\r\n"
     answer = f"{head}Content-Length: {len(packed)}\r\n\r\n".encode() + packed

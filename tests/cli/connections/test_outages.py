@@ -25,11 +25,11 @@ from tests.support.users_files import write_users_file
 from tests.support.waiting import wait_until
 
 from anyscale.errors import ServerUnreachable
-from anyscale.transport import outage_reporter, retry_state, retrying_client
 from anyscale.transport.base import Outage
-from anyscale.transport.outage_reporter import OutageReporter
-from anyscale.transport.retry_state import RetryState
-from anyscale.transport.retrying_client import RetryingClient
+from anyscale.transport.http import outage_reporter, retry_state, retrying_client
+from anyscale.transport.http.outage_reporter import OutageReporter
+from anyscale.transport.http.retry_state import RetryState
+from anyscale.transport.http.retrying_client import RetryingClient
 
 HOST = "https://accounts.example.com"
 FINE = http("200 OK", IDENTITY, body="{}")
@@ -237,7 +237,7 @@ def test_a_command_says_once_that_a_server_does_not_respond(
 ) -> None:
     """A server that is stopped, as by Ctrl-Z, accepts connections and sends nothing."""
     stop_process(configured_server.pid)
-    reporter = "anyscale.transport.outage_reporter"
+    reporter = "anyscale.transport.http.outage_reporter"
     command = start_command(
         *("user", "list", "--max-items", "1"),
         constants={f"{reporter}._SILENCE": 0.5, f"{reporter}._LOOK_EVERY": 0.05},
@@ -263,7 +263,7 @@ def test_the_progress_has_no_rate_while_the_server_is_down(
 ) -> None:
     """It is killed when all earlier chunks of passwords have been shown, so that none succeeds."""
     constants = STEPS | {
-        "transport.http.HttpTransport.hashes_at_once": 1,
+        "transport.http.transport.HttpTransport.hashes_at_once": 1,
         # Each chunk is more than one percent of the users.
         "batch_run.password_upload._FEWEST": 16,
     }
@@ -298,7 +298,7 @@ def test_the_progress_has_no_rate_while_the_server_does_not_respond(
     configured_server: ServerProcess, tmp_path: Path
 ) -> None:
     """It is stopped, so that no call fails for a long time."""
-    reporter = "transport.outage_reporter"
+    reporter = "transport.http.outage_reporter"
     constants = STEPS | {
         f"{reporter}._SILENCE": 0.5,
         f"{reporter}._LOOK_EVERY": 0.05,

@@ -27,7 +27,7 @@ from anyscale.errors import (
     OwnerKept,
 )
 from anyscale.transport.base import Transport
-from anyscale.transport.http import HttpTransport
+from anyscale.transport.http.transport import HttpTransport
 
 
 def test_an_account_is_suspended_restored_promoted_and_deleted(transport: Transport) -> None:

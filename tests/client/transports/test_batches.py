@@ -28,7 +28,7 @@ from anyscale.errors import (
     VersionMismatch,
 )
 from anyscale.transport.base import Transport
-from anyscale.transport.http import HttpTransport
+from anyscale.transport.http.transport import HttpTransport
 from anyscale.user.models import User
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from anyscale.server.control_plane import ControlPlane
 from anyscale.server.settings import Settings
 from anyscale.transport.base import Transport
 from anyscale.transport.embedded import EmbeddedTransport
-from anyscale.transport.http import HttpTransport
+from anyscale.transport.http.transport import HttpTransport
 
 
 class CheapTransport(EmbeddedTransport):

@@ -23,7 +23,7 @@ def batch_argument(*states: str) -> Callable[..., Callable[..., None]]:
     """
 
     def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from anyscale.transport.http_ids import is_id
+        from anyscale.transport.http.ids import is_id
 
         batches = _latest(ctx.params.get("host"))
         return [

@@ -8,8 +8,8 @@ from anyscale.domain.models.applications import (
 )
 from anyscale.domain.schemas.applications import ApplicationList, SecretRotation
 from anyscale.errors import NotFound
-from anyscale.transport.http_ids import id_in_path
-from anyscale.transport.retrying_client import RetryingClient
+from anyscale.transport.http.ids import id_in_path
+from anyscale.transport.http.retrying_client import RetryingClient
 
 
 class Applications:

@@ -18,3 +18,8 @@ def id_in_path(text: str, not_found: Callable[[str], NotFound]) -> str:
     if not is_id(text):
         raise not_found(text)
     return text
+
+
+def batch_path(batch_id: str) -> str:
+    """Return the path of a batch, or raise `NotFound`."""
+    return f"/v1/batches/{id_in_path(batch_id, NotFound.batch)}"

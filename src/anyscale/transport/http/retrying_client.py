@@ -27,16 +27,16 @@ from anyscale.errors import (
     VersionMismatch,
 )
 from anyscale.transport.base import Outage
-from anyscale.transport.concurrency_limit import AdaptiveLimit
-from anyscale.transport.outage_reporter import OutageReporter
-from anyscale.transport.responses import (
+from anyscale.transport.http.concurrency_limit import AdaptiveLimit
+from anyscale.transport.http.outage_reporter import OutageReporter
+from anyscale.transport.http.responses import (
     Response,
     decoded,
     error_of,
     read_response,
     unreachable,
 )
-from anyscale.transport.retry_state import RetryState
+from anyscale.transport.http.retry_state import RetryState
 
 Kind = TypeVar("Kind")
 

@@ -6,8 +6,8 @@ from typing import Any
 from anyscale.domain.models.mail import Mail
 from anyscale.domain.schemas.mail import MailingPage, MailLinks, MailPage, StoppedMailings
 from anyscale.errors import NotFound
-from anyscale.transport.http_ids import id_in_path
-from anyscale.transport.retrying_client import RetryingClient
+from anyscale.transport.http.ids import id_in_path
+from anyscale.transport.http.retrying_client import RetryingClient
 
 
 class Mails:
