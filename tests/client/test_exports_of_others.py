@@ -133,7 +133,7 @@ def test_people_of_a_directory_arrive_with_their_passwords(slapcat: str) -> None
     ((position, weak),) = reading.take_passwords()
     assert position == 2
     assert Hasher(CHEAPEST).verify(weak, PASSWORD)
-    passed_over, suspended = file.notes
+    passed_over, suspended = file.notes.lines
     assert passed_over == (
         "Passed over as entries: entries that are not people (1), groups (1), "
         "people without an email (1)."
@@ -155,7 +155,7 @@ def test_a_password_that_another_system_verifies_is_passed_over_and_counted() ->
     text += "dn: y\nobjectClass: person\ncn: B\nmail: b@b.org\nuserPassword: {Kerberos}b@B.ORG\n"
     file, reading, users = read(text, "ldif")
     assert (reading.problems, [user.password_hash for user in users]) == ([], [None, None])
-    assert file.notes == [
+    assert file.notes.lines == [
         "Passed over, since they do not arrive: passwords that SASL or Kerberos verifies (2)."
     ]
 
@@ -243,8 +243,8 @@ def test_a_reading_says_how_many_arrive_suspended(times: list[str], many: str) -
         text += f"dn: y\nobjectClass: person\ncn: B\nmail: b{at}@b.org\n"
         text += f"pwdAccountLockedTime: {lock}\n\n"
     note = f"Users who are suspended in export.ldif, and arrive so: {many}"
-    assert read(text, "ldif")[0].notes == [note]
-    assert read(text, "ldif", verify=True)[0].notes == []
+    assert read(text, "ldif")[0].notes.lines == [note]
+    assert read(text, "ldif", verify=True)[0].notes.lines == []
 
 
 @pytest.mark.parametrize("reset", ["TRUE", "FALSE"])
@@ -332,7 +332,7 @@ def test_users_of_django_arrive_with_their_passwords(dumpdata: str) -> None:
     ]
     assert Hasher(CHEAPEST).verify(users[0].password_hash, PASSWORD)
     assert [user.has_password for user in users] == [True, False, False]
-    assert file.notes == [
+    assert file.notes.lines == [
         "Passed over as entries: users without an email (1), groups (1).",
         "Administrators of the other system, who arrive as collaborators: 1.",
         "Users who are suspended in export.django, and arrive so: 1.",
@@ -418,7 +418,7 @@ def test_users_of_keycloak_arrive_with_their_passwords() -> None:
     ]
     assert all(Hasher(CHEAPEST).verify(user.password_hash, PASSWORD) for user in users[:3])
     assert [user.password_initial for user in users] == [False, False, True, False]
-    assert file.notes == [
+    assert file.notes.lines == [
         "Passed over as entries: service accounts (1).",
         "Passed over, since they do not arrive: groups (1), second factors (1), identities (1).",
         "Administrators of the other system, who arrive as collaborators: 1.",
@@ -442,7 +442,7 @@ def test_a_user_of_keycloak_whose_email_nobody_has_verified_is_passed_over_and_c
     file, reading, users = read(realm(verified, others), "keycloak")
     assert not reading.problems
     assert [user.name for user in users] == ["Ann"]
-    assert "Passed over as entries: users whose email is not verified (1)." in file.notes
+    assert "Passed over as entries: users whose email is not verified (1)." in file.notes.lines
 
 
 def test_one_bad_user_of_keycloak_refuses_the_file() -> None:
@@ -476,7 +476,7 @@ FIELDS = (
 def test_any_value_of_a_field_of_keycloak_is_read_or_refused(field: str, value: object) -> None:
     text = json.dumps({"users": [keycloak_user("ann") | {field: value}]})
     file, reading, users = read(text, "keycloak")
-    assert reading.problems or users or file.notes
+    assert reading.problems or users or file.notes.lines
 
 
 @given(st.sampled_from(["credentialData", "secretData", "type", "value", "algorithm"]), JSON)
@@ -485,7 +485,7 @@ def test_any_value_of_a_credential_of_keycloak_is_read_or_refused(
 ) -> None:
     changed = credential({"value": "AAAA"}, {"algorithm": "argon2"}) | {field: value}
     file, reading, users = read(json.dumps({"users": [keycloak_user("ann", changed)]}), "keycloak")
-    assert reading.problems or users or file.notes
+    assert reading.problems or users or file.notes.lines
 
 
 @given(st.sampled_from(["email", "password", "first_name", "is_active", "is_superuser"]), JSON)
@@ -493,7 +493,7 @@ def test_any_value_of_a_field_of_django_is_read_or_refused(field: str, value: ob
     fields = {"email": "a@x.org", "password": "!x", "first_name": "A", "last_login": None}
     text = json.dumps([{"model": "auth.user", "pk": 1, "fields": fields | {field: value}}])
     file, reading, users = read(text, "django")
-    assert reading.problems or users or file.notes
+    assert reading.problems or users or file.notes.lines
 
 
 @pytest.mark.parametrize("file_format", ["keycloak", "django"])

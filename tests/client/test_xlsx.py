@@ -208,7 +208,7 @@ def test_the_first_visible_sheet_is_read_and_the_others_are_named() -> None:
     users, reading = read(saved(book), "staff.xlsx")
 
     assert [user.name for user in users] == ["Ann"]
-    assert reading._file.notes == [
+    assert reading._file.notes.lines == [
         "Only the sheet 'Staff 2026' is read, and not 'Old': choose one to read it."
     ]
 
@@ -221,7 +221,7 @@ def test_blanks_around_a_text_are_told_by_their_row() -> None:
     ):
         _users, reading = read(saved(workbook(header, (), row_of_ann)), "staff.xlsx")
 
-        assert reading._file.notes == [
+        assert reading._file.notes.lines == [
             "1 user has blanks around a text, which are kept: the first in row 3."
         ]
 

@@ -122,14 +122,14 @@ def require_end(file: UsersFile, effect: str, outcome: str) -> None:
 
 def say_notes(file: UsersFile) -> None:
     """Say which columns were recognized, and what was passed over."""
-    for note in [] if is_quiet() else file.notes:
+    for note in [] if is_quiet() else file.notes.lines:
         say(note)
 
 
 def column_hint(file: UsersFile, error: BatchRefused) -> str | None:
     """Return the way to take the columns of a table without editing it."""
-    proposed = file.reading_notes.proposed_choices
-    is_unknown = error.codes["unknown_key"] > file.reading_notes.nameless_columns
+    proposed = file.notes.proposed_choices
+    is_unknown = error.codes["unknown_key"] > file.notes.nameless_columns
     if not file.format.is_table or not (proposed or is_unknown):
         return None
     choices = [

@@ -160,9 +160,8 @@ class UsersFile:
         self.column_choices: ColumnChoices | None = None
         #: entries, once the file was read to its end
         self.entries: int = 0
-        #: what the last reading recognized and passed over, as lines for its user
-        self.notes: list[str] = []
-        self.reading_notes: ReadingNotes = ReadingNotes()
+        #: of the last reading
+        self.notes: ReadingNotes = ReadingNotes()
         #: size in bytes and modification time in nanoseconds, which change with the file
         self.stamp: Final = self._current_stamp()
 
@@ -212,7 +211,7 @@ class UsersFile:
 
         What is left of a longer file may be valid.
         """
-        return self.reading_notes.may_be_cut
+        return self.notes.may_be_cut
 
     def progress(self) -> tuple[int, int]:
         return self._source.total if self._source else 0, self.stamp[0]
@@ -286,8 +285,8 @@ class UsersFile:
             entries.problems.add(self._hinted(error.problem, entries.options.required))
         except OSError as error:
             raise _unreadable(self.name, error) from None
-        self.reading_notes = entries.notes
-        self.notes = lines_of(entries.notes, entries.options)
+        self.notes = entries.notes
+        self.notes.lines = lines_of(entries.notes, entries.options)
 
     def _check_manifest(self, entries: EntryCollector) -> None:
         """Add a problem if the file is not what its manifest says."""

@@ -54,6 +54,8 @@ class ReadingNotes:
         self.is_exported: bool = False
         #: whether the last line has no end, so that the file may be a part of a longer one
         self.may_be_cut: bool = False
+        #: all of it for the user of the file, once the reading has ended
+        self.lines: list[str] = []
 
 
 def lines_of(notes: ReadingNotes, options: ReadingOptions) -> list[str]:

@@ -4,7 +4,8 @@
     mail.py          the threads that send mail
     failures.py      the log lines of work that has failed and is repeated
     file_runs.py     the runs of this process: each has a thread and needs no browser
-    file_run.py      one run: the run of the command, with calls in this process
+    file_run.py      one run: its state and its result, of an import or a sync
+    file_import.py   an import: the run of the command, with calls in this process
     file_sync.py     a sync of the accounts with a file: the sync of the command
     own_calls.py     the calls of both
     counted_file.py  the users file of a run

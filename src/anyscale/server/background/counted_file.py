@@ -62,9 +62,6 @@ class CountedFile(UsersFile):
         #: of CSV that is not UTF-8: the one that the form chose, or the most likely one
         self.encoding: str | None = None
         self._wanted_encoding = upload.encoding
-        #: of the latest reading of a workbook: its visible sheets, of which the first one is read
-        #: if none was chosen
-        self.sheets: list[str] = []
         self._start()
 
     def _start(self) -> None:
@@ -85,7 +82,8 @@ class CountedFile(UsersFile):
         Those that are compared with their accounts are not counted: they need not have all fields.
         """
         self._start()
-        for user in self._users(entries):
+        self._choose_encoding()
+        for user in super().users(entries):
             if not entries.options.verify:
                 self._count(user, entries.count - 1)
             self._note_name(user)
@@ -107,11 +105,6 @@ class CountedFile(UsersFile):
         if self.encoding and user.name and len(self.other_names) < _NAMES:  # UNSET is false
             name = full_name(user.name, user.lastname or None)
             self.other_names += [] if name.isascii() else [name]
-
-    def _users(self, entries: EntryCollector) -> Iterator[CheckedUser]:
-        self._choose_encoding()
-        yield from super().users(entries)
-        self.sheets = entries.notes.sheets
 
     def _choose_encoding(self) -> None:
         if self.encoding or not self.format.has_encodings or _is_utf8(self._stream):

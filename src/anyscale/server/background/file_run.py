@@ -1,46 +1,34 @@
-"""Runs of users files: the run of the command, with calls in this process, for a session."""
+"""A run of a users file for a session: what an import and a sync have in common."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from anyscale.batch_run.outcome import Outcome
-from anyscale.batch_run.run import BatchRun
-from anyscale.domain.conflicts import RESERVED_CODES
 from anyscale.domain.labels import label_of_file
-from anyscale.domain.user_sources import Reading, chunks
-from anyscale.domain.validation import shown
+from anyscale.domain.validation import Policy
 from anyscale.errors import (
     AnyscaleError,
     BatchRefused,
-    KeyReused,
+    BatchUnfinished,
+    NotAuthenticated,
+    NotPermitted,
     Problem,
     RequestInvalid,
+    ServerUnreachable,
 )
 from anyscale.server.background.counted_file import CountedFile, Person
 from anyscale.server.background.own_calls import OwnCalls
-from anyscale.server.background.run_state import RunState, stop_reason
 from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.batches.comparison import FieldDifference
 from anyscale.server.core.callers import SessionCaller
 
-#: problems that a page shows; the text has more
-SHOWN = 1_000
-
-
-def entries_of(problems: Iterable[Problem]) -> set[int]:
-    """Return the positions of the entries that problems are about."""
-    found = (index for problem in problems for index in (problem.index, problem.other))
-    return {index for index in found if index is not None}
-
-
-def no_users(name: str) -> RequestInvalid:
-    """Return the error for a file without users."""
-    return RequestInvalid(f"the file {name} has no users")
+#: why a run stops when its server does
+STOPPED: Final = "the server was stopped"
 
 
 class StoppedRun(Struct, frozen=True):
@@ -52,19 +40,74 @@ class StoppedRun(Struct, frozen=True):
     fields: dict[str, str]
 
 
-class FileRun:
-    """A check of a file, or a run that creates its users. It is a `RunKey` too.
+class RunState:
+    """How far a run is, and whether it has to stop."""
+
+    def __init__(self) -> None:
+        #: a step, how much of it is done, and how much it is
+        self.progress: tuple[str, int, int] = ("Reading", 0, 0)
+        #: why its progress stands still, for example since it waits for another batch
+        self.notice: str = ""
+        self.is_stopping = False
+
+    def note(self, message: str) -> None:
+        """Note why the progress stands still."""
+        self.notice = message
+
+    def note_progress(self, step: str, done: int, total: int, _: int = 0) -> None:
+        """Note how far the run is. Raise `ServerUnreachable` when it has to stop."""
+        self.progress, self.notice = (step, done, total), ""
+        self.require_running()
+
+    def require_running(self) -> None:
+        """Raise `ServerUnreachable` when the run has to stop."""
+        if self.is_stopping:
+            raise ServerUnreachable(STOPPED)
+
+
+class RunResult:
+    """The batch or the sync of a run, for the request that waits for it.
 
     Args:
-        control_plane: that runs it.
-        upload: the file.
-        caller: whose session is checked in each transaction.
-        key: the idempotency key; empty for a check.
-        batch_id: of the batch that it continues with; empty for a new one.
-        if_exists: of that batch; else the form has it.
+        run_id: the id of the batch that the run continues; empty for a new one.
     """
 
-    is_resumable = True
+    def __init__(self, run_id: str = "") -> None:
+        #: empty as long as there is none
+        self.run_id: str = run_id
+        #: whether the file is known to be the one of that batch or sync
+        self.is_compared: bool = False
+        #: becomes the id as soon as the run does something, or an error
+        self.opened: Future[str] = Future()
+        #: is done when the run has ended and its file is closed
+        self.ended: Future[None] = Future()
+
+    def open(self, run_id: str) -> None:
+        """Let the request show the page of a batch or a sync."""
+        self.run_id, self.is_compared = run_id, True
+        if not self.opened.done():
+            self.opened.set_result(run_id)
+
+    def end(self, error: AnyscaleError | None) -> None:
+        """Let the request show why the run has ended before it did something."""
+        if error and not self.opened.done():
+            self.opened.set_exception(error)
+        self.ended.set_result(None)
+
+
+class FileRun(ABC):
+    """A users file that this process works on, in a thread of its own or in that of a check.
+
+    Args:
+        control_plane: that does it.
+        upload: the file, and the fields of its form.
+        caller: whose session is checked in each transaction.
+        key: of the run, which has one thread at a time; empty for a check.
+        run_id: see `RunResult`.
+    """
+
+    #: the path of the pages of its results
+    path: str
 
     def __init__(
         self,
@@ -72,144 +115,69 @@ class FileRun:
         upload: Upload,
         caller: SessionCaller,
         key: str = "",
-        batch_id: str = "",
-        if_exists: str = "",
+        run_id: str = "",
     ) -> None:
         self.file: Final = CountedFile(upload)
-        self.caller = caller
-        self.key = key
-        self.batch_id: str = batch_id
-        #: becomes the id of the batch as soon as it is open, or an error
-        self.opened: Future[str] = Future()
+        self.upload: Final = upload
+        self.caller: Final = caller
+        self.key: Final = key
         self.state: Final = RunState()
-        #: whether the file is known to be the one of the batch
-        self.is_compared: bool = False
+        self.result: Final = RunResult(run_id)
         #: position -> who it is, of the entries that have problems, and that others repeat
         self.people: dict[int, Person] = {}
-        self.upload = upload
-        self._batches = control_plane.batches
-        self.policy: Final = structs.replace(
-            control_plane.batches.policy, accept_weak_hashes=upload.accept_weak_hashes
-        )
         self._control_plane = control_plane
-        self._if_exists: str = if_exists or upload.if_exists
 
-    @property
-    def run_id(self) -> str:
-        """The id of its batch; empty as long as it has none."""
-        return self.batch_id
+    @abstractmethod
+    def work(self) -> None:
+        """Do what the form says; `result` tells when there is something to show."""
+
+    @abstractmethod
+    def stop_message(self, error: AnyscaleError) -> str:
+        """Return why it stopped, for its page."""
 
     @property
     def page(self) -> str:
         """The address of its page."""
-        return f"/console/batches/{self.batch_id}"
+        return f"{self.path}/{self.result.run_id}"
 
     @property
-    def refused_domains(self) -> list[str]:
-        """Domains of users by SSO of the file that SSO refuses, perhaps with a typing error."""
+    def _label(self) -> str | None:
+        return label_of_file(self.upload.fields.get("name", ""))
+
+    def _calls(self, form_key: str = "") -> OwnCalls:
+        return OwnCalls(self._control_plane, self.caller, self.state.require_running, form_key)
+
+    def _refused(self, domains: AbstractSet[str]) -> list[str]:
+        """Return those domains of users by SSO that SSO refuses, perhaps with a typing error."""
         provider = self._control_plane.settings.provider
-        return provider.refused(self.file.sso_domains) if provider else []
+        return provider.refused(domains) if provider else []
 
-    def work(self) -> None:
-        """Create the users, and tell which batch that is."""
-        batch = self.create().batch
-        if batch is None:
-            raise no_users(self.file.name)
-        self.store_batch(batch.batch_id)
-
-    def stop_message(self, error: AnyscaleError) -> str:
-        """Return why it stopped: the page of its batch shows it while the batch is open."""
-        if isinstance(error, BatchRefused):
-            lines = "; ".join(str(problem) for problem in error.problems[:3])
-            return f"The run stopped, and no user was created: {lines}"
-        reason = stop_reason(error)
-        return f"The run stopped: {reason}. No user was created. Choose the same file to continue."
-
-    def check(self) -> Outcome:
-        """Check the file as the command's `--dry-run` does; write nothing."""
-        with self._rows_noted():
-            return self._new_run().dry_run()
-
-    def create(self) -> Outcome:
-        """Create the users. What a check finds is raised before the batch is opened."""
-        run = self._new_run()
-        with self._rows_noted():
-            try:
-                if self.batch_id:
-                    self._require_same_file()
-                    self.is_compared = True
-                else:
-                    run.dry_run()
-            except BatchRefused as error:
-                if any(problem.code not in RESERVED_CODES for problem in error.problems):
-                    raise
-            return run.run()
-
-    def _new_run(self) -> BatchRun:
-        # No attribute: a cycle would keep the places of all emails until Python finds it.
-        return BatchRun(
-            OwnCalls(self._control_plane, self.caller, self.state.require_running),
-            self.file,
-            self,
-            if_exists=self._if_exists,
-            label=label_of_file(self.upload.fields.get("name", "")),
-            mail_links=self.upload.mail_links,
-            accept_weak_hashes=self.upload.accept_weak_hashes,
-            drop_command="its page, /console/batches/{}".format,
-            log=self.state.note,
-            on_progress=self.state.note_progress,
-        )
+    def _require_users(self, count: int) -> None:
+        if not count:
+            raise RequestInvalid(f"the file {self.file.name} has no users")
 
     @contextmanager
-    def _rows_noted(self) -> Iterator[None]:
+    def _people_noted(self, policy: Policy, *, verify: bool = False) -> Iterator[None]:
         """Note who the rows with problems are, as long as the file is there."""
         try:
             yield
         except BatchRefused as error:
-            self.people = self.file.people_at(entries_of(error.problems), self.policy)
+            positions = _entries_of(error.problems)
+            self.people = self.file.people_at(positions, policy, verify=verify)
             raise
 
-    def get_key(self) -> str:
-        return self.key
 
-    def find_key(self) -> str | None:
-        return self.key or None
+def _entries_of(problems: Iterable[Problem]) -> set[int]:
+    """Return the positions of the entries that problems are about."""
+    found = (index for problem in problems for index in (problem.index, problem.other))
+    return {index for index in found if index is not None}
 
-    def store_batch(self, batch_id: str) -> None:
-        """Tell that the batch is open."""
-        self.batch_id, self.is_compared = batch_id, True
-        if not self.opened.done():
-            self.opened.set_result(batch_id)
 
-    def _require_same_file(self) -> None:
-        """Compare the file with the reserved chunks, before anything is changed.
-
-        Raises:
-            BatchRefused: the file has problems, or `KeyReused`: it is another file.
-        """
-        reserved = self._batches.reserved_chunks(self.batch_id)
-        reading = self.file.reading(self.policy)
-        number = -1
-        for number, chunk in enumerate(chunks(reading, self.policy.chunk_users)):
-            passwords = () if reading.problems else chunk.passwords
-            difference = self._batches.difference(self.batch_id, number, chunk.users, passwords)
-            if difference and not reading.problems:
-                raise KeyReused(self._words(difference, reading))
-        if reading.problems:
-            raise BatchRefused(reading.problems, reading.problems.more)
-        if number + 1 < reserved:
-            raise KeyReused(f"{self.file.name} is shorter than the file of this import")
-
-    def _words(self, difference: FieldDifference, reading: Reading) -> str:
-        position = difference.position
-        place = f"user {position + 1:,} of {self.file.name}"
-        if difference.given is not None:
-            (problem,) = reading.locate([Problem(index=position, code="", detail="")])
-            place += f" (line {problem.line})"
-        if difference.field == "email":
-            given = shown(difference.given) if difference.given else "nobody"
-            reserved = shown(difference.reserved) if difference.reserved else "nobody"
-            return f"{place} differs: it is {given} instead of {reserved}"
-        if difference.field == "skipped":
-            return f"a user from user {position + 1:,} on differs from the file of this import"
-        return f"{place} differs: {shown(difference.given or '')} has another {difference.field}"
+def stop_reason(error: AnyscaleError) -> str:
+    """Return why a run stopped, in words for any owner: its starter may not be one any more."""
+    cause = error.__cause__ if isinstance(error, BatchUnfinished) else error
+    if isinstance(cause, NotAuthenticated):
+        return "the session of the owner who started it was ended"
+    if isinstance(cause, NotPermitted):
+        return "the user who started it is no longer an owner"
+    return str(error)

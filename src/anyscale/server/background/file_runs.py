@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from typing import Final
+from typing import Final, TypeVar
 
 from anyscale.errors import (
     AnyscaleError,
@@ -16,12 +16,8 @@ from anyscale.errors import (
     ServerFault,
     ServerUnreachable,
 )
-from anyscale.server.background.file_run import FileRun, StoppedRun
+from anyscale.server.background.file_run import STOPPED, FileRun, StoppedRun
 from anyscale.server.background.file_sync import FileSync
-from anyscale.server.background.run_state import STOPPED
-from anyscale.server.background.uploads import Upload
-from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.callers import SessionCaller
 from anyscale.server.fault_place import place_of
 
 _log = logging.getLogger("anyscale.server")
@@ -41,17 +37,15 @@ _MANY_RUNS = "The server works on many other files. Your file was not read: try 
 _OTHER_SYNC = "Another update of the accounts runs: wait for its end, and check the file again."
 _OTHER_FILE = "a run of another file with this key is active: wait for its end, or choose its file"
 
-#: a run of any kind
-Run = FileRun | FileSync
+_Run = TypeVar("_Run", bound=FileRun)
 
 
 class FileRuns:
     """The runs of this process."""
 
-    def __init__(self, control_plane: ControlPlane) -> None:
-        self._control_plane = control_plane
-        self._active: dict[str, Run] = {}
-        self._checks: list[Run] = []
+    def __init__(self) -> None:
+        self._active: dict[str, FileRun] = {}
+        self._checks: list[FileRun] = []
         self._threads: dict[str, threading.Thread] = {}
         self._stopped: OrderedDict[str, StoppedRun] = OrderedDict()
         self._lock = threading.Lock()
@@ -59,64 +53,34 @@ class FileRuns:
         #: when the server process was started, in seconds since 1970
         self.started_at: Final = time.time()
 
-    def check(self, upload: Upload, caller: SessionCaller) -> FileRun:
-        """Return a check, which runs in the caller's thread."""
-        return FileRun(self._control_plane, upload, caller)
-
-    def check_sync(self, upload: Upload, caller: SessionCaller) -> FileSync:
-        """Return a sync that only plans, in the caller's thread."""
-        return FileSync(self._control_plane, upload, caller)
-
-    def start(
-        self,
-        upload: Upload,
-        caller: SessionCaller,
-        key: str,
-        batch_id: str = "",
-        if_exists: str = "",
-    ) -> FileRun:
+    def start(self, run: _Run) -> _Run:
         """Start a run, or return the one that has the key already, and the same file.
 
         Raises:
             ServerUnreachable: the server stops.
             KeyReused: a run of another file has the key.
-            Overloaded: there are too many runs.
+            Overloaded: there are too many runs, or a sync runs: a process has one at a time, since
+                each has its plan in memory.
         """
         with self._lock:
-            if active := self._same(key, upload):
-                assert isinstance(active, FileRun)
+            if self._is_stopping:
+                raise ServerUnreachable(STOPPED)
+            if active := self._active.get(run.key):
+                if not active.upload.is_same_as(run.upload):
+                    raise KeyReused(_OTHER_FILE)
+                assert isinstance(active, type(run))
                 return active
-            run = FileRun(self._control_plane, upload, caller, key, batch_id, if_exists)
-            self._start_thread(run)
-        return run
-
-    def start_sync(self, upload: Upload, caller: SessionCaller, form_key: str) -> FileSync:
-        """Start a sync as a form says, or return the one of the same form.
-
-        Raises:
-            ServerUnreachable, KeyReused, Overloaded: see `start`. A process has one sync at a time,
-                since each has its plan in memory.
-        """
-        with self._lock:
-            run = FileSync(self._control_plane, upload, caller, form_key)
-            if active := self._same(run.key, upload):
-                assert isinstance(active, FileSync)
-                return active
-            if any(isinstance(one, FileSync) for one in self._active.values()):
+            if isinstance(run, FileSync) and any(
+                isinstance(r, FileSync) for r in self._active.values()
+            ):
                 raise Overloaded(_OTHER_SYNC, _RETRY_SECONDS)
             self._start_thread(run)
         return run
 
-    def _same(self, key: str, upload: Upload) -> Run | None:
-        """Return the active run with a key, which must have the same file."""
-        if self._is_stopping:
-            raise ServerUnreachable(STOPPED)
-        active = self._active.get(key)
-        if active and not active.upload.is_same_as(upload):
-            raise KeyReused(_OTHER_FILE)
-        return active
+    def _has_sync(self) -> bool:
+        return any(isinstance(run, FileSync) for run in self._active.values())
 
-    def _start_thread(self, run: Run) -> None:
+    def _start_thread(self, run: FileRun) -> None:
         """Start the thread of a run. The lock is held, so that `stop` joins started threads only.
 
         Raises:
@@ -136,13 +100,13 @@ class FileRuns:
         # Only now: the request closes the file of a run that could not start.
         run.upload.is_kept = True
 
-    def find(self, run_id: str) -> Run | None:
+    def find(self, run_id: str) -> FileRun | None:
         """Return the run of a batch or a sync, if this process has it."""
         with self._lock:
-            return next((r for r in self._active.values() if r.run_id == run_id), None)
+            return next((r for r in self._active.values() if r.result.run_id == run_id), None)
 
     @contextmanager
-    def checking(self, run: Run) -> Iterator[None]:
+    def checking(self, run: FileRun) -> Iterator[None]:
         """Let `of_form` find a check in the block."""
         with self._lock:
             self._checks.append(run)
@@ -152,7 +116,7 @@ class FileRuns:
             with self._lock:
                 self._checks.remove(run)
 
-    def of_form(self, form_key: str, session_id: str) -> Run | None:
+    def of_form(self, form_key: str, session_id: str) -> FileRun | None:
         """Return the check or the run of a form of a session, if this process has it."""
         with self._lock:
             runs = [*self._checks, *self._active.values()]
@@ -161,11 +125,11 @@ class FileRuns:
                 return run
         return None
 
-    def of_session(self, session_id: str) -> list[Run]:
+    def of_session(self, session_id: str) -> list[FileRun]:
         """Return the runs of a session that have pages."""
         with self._lock:
             runs = [r for r in self._active.values() if r.caller.session.session_id == session_id]
-        return [run for run in runs if run.run_id]
+        return [run for run in runs if run.result.run_id]
 
     def stopped(self, run_id: str) -> StoppedRun | None:
         """Return the last run of a batch or a sync that has stopped in this process."""
@@ -182,7 +146,7 @@ class FileRuns:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _work(self, run: Run) -> None:
+    def _work(self, run: FileRun) -> None:
         error: AnyscaleError | None = None
         try:
             run.work()
@@ -200,14 +164,12 @@ class FileRuns:
             self._threads.pop(run.key, None)
             run.upload.close()
         # Only now: the page that shows the error shows no active run.
-        if error and not run.opened.done():
-            run.opened.set_exception(error)
-        if isinstance(run, FileSync):
-            run.ended.set_result(None)
+        run.result.end(error)
 
-    def _note_stop(self, run: Run, error: AnyscaleError) -> None:
+    def _note_stop(self, run: FileRun, error: AnyscaleError) -> None:
         # Who chose another file by mistake is told so; the others have nothing to learn from it.
-        if run.run_id and run.is_compared:
-            self._stopped[run.run_id] = StoppedRun(run.stop_message(error), run.upload.fields)
+        run_id = run.result.run_id
+        if run_id and run.result.is_compared:
+            self._stopped[run_id] = StoppedRun(run.stop_message(error), run.upload.fields)
             while len(self._stopped) > _MOST_STOPPED:
                 self._stopped.popitem(last=False)

@@ -4,7 +4,6 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
@@ -21,18 +20,10 @@ from anyscale.comparison.sync_options import (
 )
 from anyscale.comparison.sync_run import SyncRun
 from anyscale.domain.emails import email_key_or_empty
-from anyscale.domain.labels import label_of_file
 from anyscale.domain.models.sync import StepKind, SyncPlan, SyncResult, SyncStep
 from anyscale.domain.validation import Policy
-from anyscale.errors import (
-    AnyscaleError,
-    BatchRefused,
-    SyncStopped,
-)
-from anyscale.server.background.counted_file import CountedFile, Person
-from anyscale.server.background.file_run import entries_of, no_users
-from anyscale.server.background.own_calls import OwnCalls
-from anyscale.server.background.run_state import RunState, stop_reason
+from anyscale.errors import AnyscaleError, SyncStopped
+from anyscale.server.background.file_run import FileRun, stop_reason
 from anyscale.server.background.uploads import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
@@ -67,47 +58,24 @@ def plan_digest(plan: SyncPlan) -> str:
     return digest.hexdigest()
 
 
-class FileSync:
+class FileSync(FileRun):
     """A plan of a sync, or the run that does it as the owner has confirmed it.
 
     Args:
-        control_plane: that runs it.
-        upload: the file, and the answers of its form.
-        caller: whose session is checked in each transaction.
-        form_key: of the form; empty for a plan.
+        control_plane, upload, caller: see `FileRun`.
+        form_key: of the form, which has the answers of the owner; empty for a plan.
     """
+
+    path = "/console/sync"
 
     def __init__(
         self, control_plane: ControlPlane, upload: Upload, caller: SessionCaller, form_key: str = ""
     ) -> None:
-        self.file: Final = CountedFile(upload)
-        self.upload = upload
-        self.caller = caller
-        self.key: str = f"sync-{form_key}"
-        #: becomes the id of the sync as soon as it does something, or an error
-        self.opened: Future[str] = Future()
-        #: is done when the run has ended and its file is closed
-        self.ended: Future[None] = Future()
-        self.state: Final = RunState()
-        #: always: it continues nothing
-        self.is_compared: Final = True
-        #: position -> who it is, of the entries that have problems, and that others repeat
-        self.people: dict[int, Person] = {}
-        self._control_plane = control_plane
+        super().__init__(control_plane, upload, caller, f"sync-{form_key}")
         self._form_key = form_key
         self._record: SyncRecord | None = None
         self._result = SyncResult()
         self._saved_at = 0.0
-
-    @property
-    def run_id(self) -> str:
-        """The id of the sync; empty as long as it does nothing."""
-        return self._record.sync_id if self._record else ""
-
-    @property
-    def page(self) -> str:
-        """The address of its page."""
-        return f"/console/sync/{self.run_id}"
 
     def plan(self) -> SyncPlan:
         """Read the file and the accounts, and plan all kinds of steps; write nothing.
@@ -126,7 +94,7 @@ class FileSync:
             SyncStopped: something has to be confirmed first; nothing was changed.
         """
         if earlier := self._control_plane.syncs.of_form(self._form_key):
-            self.opened.set_result(earlier.sync_id)
+            self.result.open(earlier.sync_id)
             return
         run = self._new_run()
         plan = self._plan(run)
@@ -155,10 +123,8 @@ class FileSync:
 
     def refused_domains(self, plan: SyncPlan) -> list[str]:
         """Return the domains of new emails of users by SSO that SSO refuses."""
-        provider = self._control_plane.settings.provider
         emails = filter(None, map(_sso_email, chain(plan.create, plan.correct)))
-        domains = {email_key_or_empty(email).rpartition("@")[2] for email in emails}
-        return provider.refused(domains) if provider else []
+        return self._refused({email_key_or_empty(email).rpartition("@")[2] for email in emails})
 
     def is_chosen(self, kind: StepKind) -> bool:
         """Return whether the steps of a kind are to be done, by the form or before it was shown."""
@@ -188,7 +154,7 @@ class FileSync:
     def _new_run(self) -> SyncRun:
         fields = self.upload.fields
         return SyncRun(
-            OwnCalls(self._control_plane, self.caller, self.state.require_running, self._form_key),
+            self._calls(self._form_key),
             self.file,
             SyncOptions(
                 restore=True,
@@ -197,20 +163,15 @@ class FileSync:
                 most_steps=_MOST_STEPS,
             ),
             drop_command="its page, /console/batches/{}".format,
-            label=label_of_file(self.upload.fields.get("name", "")),
+            label=self._label,
             log=self.state.note,
             on_progress=self._note_progress,
         )
 
     def _plan(self, run: SyncRun) -> SyncPlan:
-        try:
+        with self._people_noted(Policy(), verify=True):
             plan = run.plan()
-        except BatchRefused as error:
-            positions = entries_of(error.problems)
-            self.people = self.file.people_at(positions, Policy(), verify=True)
-            raise
-        if not plan.checked:
-            raise no_users(self.file.name)
+        self._require_users(plan.checked)
         return plan
 
     def _store_start(self, plan: SyncPlan) -> bool:
@@ -220,10 +181,10 @@ class FileSync:
         if record is None:
             earlier = syncs.of_form(self._form_key)
             assert earlier, "its key is in use"
-            self.opened.set_result(earlier.sync_id)
+            self.result.open(earlier.sync_id)
             return False
         self._record = record
-        self.opened.set_result(record.sync_id)
+        self.result.open(record.sync_id)
         return True
 
     def _do(self, run: SyncRun, plan: SyncPlan) -> None:

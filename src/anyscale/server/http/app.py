@@ -196,7 +196,7 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
         "factor_removal": control_plane.factor_removal,
         "factors": control_plane.factors,
         "new_passkeys": control_plane.new_passkeys,
-        "file_runs": FileRuns(control_plane),
+        "file_runs": FileRuns(),
         "database_metrics": DatabaseMetrics(control_plane, account_count),
         "lifecycle": control_plane.lifecycle,
         "links": control_plane.links,

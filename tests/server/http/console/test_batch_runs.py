@@ -28,9 +28,8 @@ from tests.support.waiting import wait_until
 
 from anyscale.errors import StoreUnavailable
 from anyscale.server.background import file_runs
-from anyscale.server.background.file_run import FileRun
+from anyscale.server.background.file_import import FileImport
 from anyscale.server.background.file_runs import FileRuns
-from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import Caller
 from anyscale.server.core.time_units import HOUR_MS
 from anyscale.server.http.console.batches.pages import PATH
@@ -78,8 +77,8 @@ def with_runs(open_console: OpenConsole, patch: pytest.MonkeyPatch) -> tuple[Con
     created: list[FileRuns] = []
     start = FileRuns.__init__
 
-    def noted(self: FileRuns, control_plane: ControlPlane) -> None:
-        start(self, control_plane)
+    def noted(self: FileRuns) -> None:
+        start(self)
         created.append(self)
 
     patch.setattr(FileRuns, "__init__", noted)
@@ -175,10 +174,10 @@ def test_a_session_that_ends_before_its_run_starts_leads_to_the_sign_in(
     jane, control_plane, start = console.browser(), console.control_plane, FileRuns.start
     batch = control_plane.batches.open(OPERATOR, "a key", "fail")
 
-    def start_late(*arguments: Any) -> FileRun:
+    def start_late(runs: FileRuns, run: FileImport) -> FileImport:
         caller = control_plane.sessions.authenticate(jane.cookies["__Host-session"])
         control_plane.sessions.revoke(caller, caller.session.session_id)
-        return start(*arguments)
+        return start(runs, run)
 
     monkeypatch.setattr(FileRuns, "start", start_late)
     path = PATH if is_new else f"{PATH}/{batch.batch_id}/continue"

@@ -28,10 +28,10 @@ from anyscale.batch_run.run_key import CallKey
 from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused
 from anyscale.server.background.counted_file import CountedFile
-from anyscale.server.background.file_run import FileRun
+from anyscale.server.background.file_import import FileImport
 from anyscale.server.background.uploads import MemoryBudget, Upload
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.http.console.batches.check_result import check_file
+from anyscale.server.http.console.batches.check_result import good_file
 from anyscale.server.settings import Settings
 from anyscale.transport.embedded import EmbeddedTransport
 from anyscale.users_file import UsersFile, format_of
@@ -52,10 +52,10 @@ class Verdicts:
     def of_console(self, data: bytes, name: str, if_exists: str = "fail") -> str:
         upload = asyncio.run(received(data, name, if_exists))
         # A check writes nothing, so it looks at no permission.
-        run = FileRun(self._control_plane, upload, caller=cast("Any", OPERATOR))
+        run = FileImport(self._control_plane, upload, caller=cast("Any", OPERATOR))
         run.file.column_choices, run.file.encoding = None, "utf-8"
         try:
-            good = check_file(run)
+            good = good_file(run, run.check())
         except BatchRefused as error:
             self.codes |= error.codes.keys()
             return lines_of(error)

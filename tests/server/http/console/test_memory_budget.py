@@ -27,7 +27,7 @@ from tests.support.waiting import wait_until
 from anyscale.batch_run.outcome import Outcome
 from anyscale.errors import Overloaded, RequestInvalid
 from anyscale.server.background import uploads as memory
-from anyscale.server.background.file_run import FileRun
+from anyscale.server.background.file_import import FileImport
 from anyscale.server.background.uploads import MemoryBudget, Upload
 from anyscale.server.http.console.batches import uploads
 from anyscale.server.http.console.batches.pages import PATH
@@ -182,9 +182,9 @@ def test_a_check_stops_if_its_browser_is_gone(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, ended = threading.Event(), Future[object]()
-    run_check = FileRun.check
+    run_check = FileImport.check
 
-    def check(run: FileRun) -> Outcome:
+    def check(run: FileImport) -> Outcome:
         started.set()
         try:
             wait_until(lambda: run.upload.content.is_abandoned)
@@ -193,7 +193,7 @@ def test_a_check_stops_if_its_browser_is_gone(
             ended.set_result(error)
             raise
 
-    monkeypatch.setattr(FileRun, "check", check)
+    monkeypatch.setattr(FileImport, "check", check)
     data = csv("ann")
     with raw_request(console.browser(), f"{PATH}/check", len(data)) as connection:
         connection.sendall(data + TAIL)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from litestar import Response
 from msgspec import Struct
 
+from anyscale.batch_run.outcome import Outcome
 from anyscale.domain.names import full_name
 from anyscale.domain.validation import CheckedUser
 from anyscale.errors import BatchRefused
-from anyscale.server.background.file_run import SHOWN, FileRun, no_users
-from anyscale.server.background.file_runs import Run
+from anyscale.server.background.file_import import FileImport
+from anyscale.server.background.file_run import FileRun
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.http.console.batches.columns import COLUMN_CODES
 from anyscale.server.http.console.batches.problem_words import (
@@ -20,6 +21,9 @@ from anyscale.server.http.console.batches.problem_words import (
     kinds_in_words,
 )
 from anyscale.server.store.words import fold
+
+#: problems that a page shows; the text has more
+_SHOWN = 1_000
 
 #: problems that are shown at once
 _GROUP = 50
@@ -82,16 +86,8 @@ class WrongFile(Struct, frozen=True):
     has_cells: bool
 
 
-def check_file(run: FileRun) -> GoodFile:
-    """Check a file as the command does.
-
-    Raises:
-        BatchRefused: something is wrong.
-        RequestInvalid: it has no users.
-    """
-    outcome = run.check()
-    if not run.file.users_read:
-        raise no_users(run.file.name)
+def good_file(run: FileImport, outcome: Outcome) -> GoodFile:
+    """Return the result of a check that found nothing wrong."""
     skipped = {conflict.position for conflict in outcome.skipped_entries()}
     file = run.file
     return GoodFile(
@@ -108,17 +104,17 @@ def check_file(run: FileRun) -> GoodFile:
             ShownUser(user, position + 1, _sign_in(user), position in skipped)
             for position, user in enumerate(file.first)
         ],
-        notes=file.notes,
+        notes=file.notes.lines,
     )
 
 
-def wrong_file(run: Run, error: BatchRefused, users: UserQueries) -> WrongFile | None:
+def wrong_file(run: FileRun, error: BatchRefused, users: UserQueries) -> WrongFile | None:
     """Return what is wrong with a file besides the choices of columns; None if nothing is."""
     codes = Counter({code: n for code, n in error.codes.items() if code not in COLUMN_CODES})
     if not codes:
         return None
     existing_count = sum(codes.pop(code, 0) for code in EXISTS)
-    problems = [one for one in error.problems[:SHOWN] if one.code not in COLUMN_CODES]
+    problems = [one for one in error.problems[:_SHOWN] if one.code not in COLUMN_CODES]
     wrong = [one for one in problems if one.code not in EXISTS]
     words = _words(run)
     shown = [words.shown(problem) for problem in wrong]
@@ -132,7 +128,7 @@ def wrong_file(run: Run, error: BatchRefused, users: UserQueries) -> WrongFile |
         existing=_existing(existing, users),
         existing_count=existing_count,
         more=codes.total() + existing_count - len(problems),
-        notes=run.file.notes,
+        notes=run.file.notes.lines,
         has_cells=run.file.format.is_workbook,
     )
 
@@ -146,21 +142,21 @@ def _existing(problems: Sequence[ShownProblem], users: UserQueries) -> list[Exis
     return sorted(people, key=lambda person: not person.has_other_name)
 
 
-def problem_lines(run: Run, error: BatchRefused) -> str:
+def problem_lines(run: FileRun, error: BatchRefused) -> str:
     """Return all problems as lines of a text, in the words of the page."""
     words = _words(run)
     more = [f"... and {error.more:,} more"] if error.more else []
     return "".join(f"{line}\n" for line in [*(words.shown(p).line for p in error.problems), *more])
 
 
-def problems_file(run: Run, error: BatchRefused) -> Response[str]:
+def problems_file(run: FileRun, error: BatchRefused) -> Response[str]:
     """Return all problems as a text that the browser saves."""
     headers = {"Content-Disposition": 'attachment; filename="problems.txt"'}
     lines = problem_lines(run, error)
     return Response(lines, media_type="text/plain; charset=utf-8", headers=headers)
 
 
-def _words(run: Run) -> ProblemWords:
+def _words(run: FileRun) -> ProblemWords:
     headers = {column.field: column.header for column in run.file.choices.columns}
     return ProblemWords(run.people, headers, has_long_lines=run.file.format.has_long_lines)
 

@@ -71,7 +71,7 @@ def shown_table(file: CountedFile) -> ShownTable | None:
         if field in NAMED_FIELDS or field in used
     }
     return ShownTable(
-        sheets=file.sheets if len(file.sheets) > 1 else (),
+        sheets=file.notes.sheets if len(file.notes.sheets) > 1 else (),
         sheet=file.sheet or "",
         encoding=file.encoding or "",
         names=", ".join(file.other_names),

@@ -21,7 +21,7 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.login.links import PasswordLinkService
 from anyscale.server.core.mail.queue import MailQueue
 from anyscale.server.http.authentication import RENEWS_SESSION
-from anyscale.server.http.console.batches.uploads import CHOICES
+from anyscale.server.http.console.batches.upload_form import CHOICES
 from anyscale.server.http.console.batches.words import shown_state
 from anyscale.server.http.console.mails import KINDS_IN_WORDS
 from anyscale.server.http.console.users.filters import SIGN_IN, parts_of

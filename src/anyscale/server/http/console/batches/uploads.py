@@ -8,26 +8,13 @@ from typing import Any
 from msgspec import Struct
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
-from anyscale.errors import AnyscaleError, RequestInvalid, TooLarge
-from anyscale.server.background.uploads import ENCODINGS, MIB, MemoryBudget, Upload
+from anyscale.errors import RequestInvalid, TooLarge
+from anyscale.server.background.uploads import MIB, MemoryBudget, Upload
 from anyscale.server.http.authentication import require_permission_still
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
-from anyscale.server.http.refusals import count_refusal, retry_after
-from anyscale.server.http.web.console_page import NOT_OF_THE_FORM, host_of
-from anyscale.server.http.web.forms import sentence
-from anyscale.users_file import FORMATS
 
 #: octets of a file
 MAX_FILE = 64 * MIB
-
-#: what the fields of a form choose from: the formats and the encodings with their names
-CHOICES: dict[str, Any] = {
-    "formats": [
-        ("", "By the name of the file"),
-        *((name, one.label) for name, one in FORMATS.items()),
-    ],
-    "encodings": ENCODINGS,
-}
 
 #: octets of a body: a form has some fields besides the file
 MAX_UPLOAD = MAX_FILE + 64 * 1024
@@ -50,6 +37,7 @@ _FIELD, _COLUMNS = 2_000, 32_000
 #: parts of a form: it has one for each column of a table
 _PARTS = 256
 
+_TOO_LARGE = "the file has more than 64 MB"
 _TOO_SLOW = "The file did not arrive in time, and nothing was done with it. Send it again"
 
 
@@ -79,7 +67,7 @@ async def receive_upload(
     try:
         await _read(request, upload)
         if upload.content.tell() > MAX_FILE:
-            raise TooLarge(too_large(request))
+            raise TooLarge(_TOO_LARGE)
         if not upload.has_file:
             raise RequestInvalid("choose a users file")
         upload.content.seek(0)
@@ -94,52 +82,8 @@ def _announced_size(request: AnyRequest) -> int:
     if size is None:
         raise RequestInvalid("the request does not say how large the file is")
     if size > MAX_UPLOAD:
-        raise TooLarge(too_large(request))
+        raise TooLarge(_TOO_LARGE)
     return size
-
-
-def require_sign_in_for(request: UserRequest, what: str) -> None:
-    """Require a recent sign-in for `what`, the beginning of the sentence that says why.
-
-    Raises:
-        RequestInvalid: it is not recent. The page of `SignInTooOld` would lose the chosen file.
-    """
-    if not request.user.has_recent_sign_in:
-        raise RequestInvalid(
-            f"{what} a sign-in of the last 15 minutes: open /sign-in-again in another tab, and then"
-            " press the button again"
-        )
-
-
-def refused_file(error: AnyscaleError, too_large_text: str = "") -> dict[str, Any]:
-    """Count a refused file, and return the arguments of a page that shows why.
-
-    A fault of the server is shown too: its page would lose the chosen file.
-
-    Args:
-        error: why it is refused.
-        too_large_text: the words about a file that is too large, in place of the error's.
-
-    Raises:
-        AnyscaleError: the error itself, if the form is not wrong.
-    """
-    if isinstance(error, NOT_OF_THE_FORM):
-        raise error
-    count_refusal(error)
-    is_too_large = too_large_text and isinstance(error, TooLarge)
-    text = too_large_text if is_too_large else sentence(str(error))
-    shown = {"problems": [(text, "file")], "status": error.status}
-    return {**shown, "headers": retry_after(error)}
-
-
-def too_large(request: AnyRequest) -> str:
-    """Return the words about a file of more than `MAX_FILE` octets."""
-    host = host_of(request)
-    return (
-        f"The file has more than 64 MB. Use the command for it: anyscale user batch-create -f FILE"
-        f" --host {host}. Its options --format, --column and --if-exists are the fields of this"
-        " page"
-    )
 
 
 async def _read(request: AnyRequest, upload: Upload) -> None:

@@ -12,26 +12,23 @@ from msgspec import Struct
 from anyscale.domain.models.sync import SyncPlan
 from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
-from anyscale.errors import AnyscaleError, BatchRefused, SyncStopped
+from anyscale.errors import AnyscaleError, SyncStopped
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.background.file_sync import FileSync, OpenQuestion
-from anyscale.server.background.uploads import MemoryBudget
+from anyscale.server.background.uploads import Upload
 from anyscale.server.core.accounts.bulk_changes import BulkChanges
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.accounts.syncs import SyncService
 from anyscale.server.core.search import NarrowedQuery, UserListing
 from anyscale.server.http.authentication import RENEWS_SESSION
-from anyscale.server.http.console.batches.check_result import problems_file, wrong_file
-from anyscale.server.http.console.batches.columns import column_problems, shown_table
+from anyscale.server.http.console.batches.columns import shown_table
 from anyscale.server.http.console.batches.pages import PATH as BATCHES
-from anyscale.server.http.console.batches.uploads import (
-    CHOICES,
-    MAX_UPLOAD,
-    abandoned_with,
-    receive_upload,
-    refused_file,
-    require_sign_in_for,
+from anyscale.server.http.console.batches.upload_form import (
+    UPLOADS,
+    CheckedForm,
+    Uploads,
 )
+from anyscale.server.http.console.batches.uploads import MAX_UPLOAD
 from anyscale.server.http.console.syncs.plan_result import (
     PLAN_FILE,
     plan_pages,
@@ -43,11 +40,9 @@ from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.login.sign_in_again import require_recent_sign_in
 from anyscale.server.http.refusals import count_refusal
 from anyscale.server.http.route_handlers import get, post
-from anyscale.server.http.thread_pools import ThreadPools
 from anyscale.server.http.web.actors import names_in
 from anyscale.server.http.web.console_page import Page, host_of, render_console_page
 from anyscale.server.http.web.forms import form_key_or_new
-from anyscale.server.http.web.templating import redirect
 from anyscale.server.store.records.search import FoundUserRecord
 from anyscale.server.store.records.syncs import SyncRecord
 
@@ -79,52 +74,77 @@ class Progress(Struct, frozen=True):
     message: str
 
 
-@get("/sync", guards=[require_recent_sign_in], pool="read")
+class _UpdateForm(CheckedForm[FileSync]):
+    """The form of an update."""
+
+    template = "syncs/new"
+
+    @property
+    def too_large(self) -> str:
+        command = f"anyscale user sync -f FILE --host {host_of(self.request)}"
+        return (
+            "The file is too large for this page: it has more than 64 MB, or changes more than "
+            f"100,000 accounts. Use the command for it: {command}"
+        )
+
+    def new_check(self, upload: Upload) -> FileSync:
+        return FileSync(self.uploads.control_plane, upload, self.request.user)
+
+    async def new_run(self, upload: Upload) -> FileSync:
+        self.require_recent_sign_in("this needs")
+        key = form_key_or_new(self.fields.get("form_key", ""))
+        return FileSync(self.uploads.control_plane, upload, self.request.user, key)
+
+    def checked(self, run: FileSync) -> Response[Any]:
+        plan = run.plan()
+        if self.fields.get("as") == "csv":
+            return PLAN_FILE.stream(plan_pages(plan))
+        return self._planned(run, plan)
+
+    async def opened(self, run: FileSync) -> Response[Any]:
+        """Show the page of what a run does, or has done if that is short."""
+        await asyncio.wait([asyncio.wrap_future(run.result.ended)], timeout=_WAIT_SECONDS)
+        return await super().opened(run)
+
+    def refused(self, run: FileSync, error: AnyscaleError) -> Response[Any]:
+        if not isinstance(error, SyncStopped):
+            return super().refused(run, error)
+        count_refusal(error)
+        questions = list(run.open_questions(error.plan))
+        return self._planned(run, error.plan, questions, status=error.status)
+
+    def page(self, **shown: Any) -> Page:
+        return super().page(**{"latest": (), "names": {}} | shown)
+
+    def _planned(
+        self, run: FileSync, plan: SyncPlan, questions: Sequence[OpenQuestion] = (), **shown: Any
+    ) -> Page:
+        page_plan = shown_plan(run, plan)
+        problems = problems_of(questions, page_plan)
+        return self.page(result=page_plan, table=shown_table(run.file), problems=problems, **shown)
+
+
+@get("/sync", guards=[require_recent_sign_in], pool="read", dependencies=UPLOADS)
 def show_form(
     request: UserRequest,
+    uploads: NamedDependency[Uploads],
     syncs: NamedDependency[SyncService],
     users: NamedDependency[UserQueries],
 ) -> Page:
     latest = syncs.latest(_LISTED)
-    return _page(request, {}, latest=latest, names=names_in(latest, users))
+    return _UpdateForm(request, uploads).page(latest=latest, names=names_in(latest, users))
 
 
-@post("/sync/check", status_code=200, request_max_body_size=MAX_UPLOAD)
-async def check(
-    request: UserRequest,
-    memory_budget: NamedDependency[MemoryBudget],
-    file_runs: NamedDependency[FileRuns],
-    pools: NamedDependency[ThreadPools],
-) -> Response[Any]:
+@post("/sync/check", status_code=200, request_max_body_size=MAX_UPLOAD, dependencies=UPLOADS)
+async def check(request: UserRequest, uploads: NamedDependency[Uploads]) -> Response[Any]:
     """Plan, and change nothing."""
-    fields: dict[str, str] = {}
-    try:
-        async with receive_upload(request, memory_budget, fields) as upload:
-            run = file_runs.check_sync(upload, request.user)
-            with file_runs.checking(run):
-                async with abandoned_with(request, upload), memory_budget.turn(upload):
-                    return await pools.read.run(_checked, request, run, fields)
-    except AnyscaleError as error:
-        return _failed(request, fields, error)
+    return await _UpdateForm(request, uploads).check()
 
 
-@post("/sync", status_code=200, request_max_body_size=MAX_UPLOAD)
-async def start(
-    request: UserRequest,
-    memory_budget: NamedDependency[MemoryBudget],
-    file_runs: NamedDependency[FileRuns],
-    pools: NamedDependency[ThreadPools],
-) -> Response[Any]:
+@post("/sync", status_code=200, request_max_body_size=MAX_UPLOAD, dependencies=UPLOADS)
+async def start(request: UserRequest, uploads: NamedDependency[Uploads]) -> Response[Any]:
     """Do what the plan says that the owner has seen and confirmed; or show what is open."""
-    fields: dict[str, str] = {}
-    try:
-        async with receive_upload(request, memory_budget, fields) as upload:
-            require_sign_in_for(request, "this needs")
-            key = form_key_or_new(fields.get("form_key", ""))
-            run = file_runs.start_sync(upload, request.user, key)
-            return await _started(request, run, fields, pools)
-    except AnyscaleError as error:
-        return _failed(request, fields, error)
+    return await _UpdateForm(request, uploads).start()
 
 
 @get("/sync/{sync_id:str}", pool="read")
@@ -170,104 +190,6 @@ def show_progress(
     file_runs: NamedDependency[FileRuns],
 ) -> Progress:
     return _progress(*syncs.get(sync_id), file_runs)
-
-
-def _checked(request: UserRequest, run: FileSync, fields: dict[str, str]) -> Response[Any]:
-    try:
-        plan = run.plan()
-    except BatchRefused as error:
-        return _wrong(request, run, error, fields)
-    if fields.get("as") == "csv":
-        return PLAN_FILE.stream(plan_pages(plan))
-    return _planned(request, run, plan, fields)
-
-
-async def _started(
-    request: UserRequest,
-    run: FileSync,
-    fields: dict[str, str],
-    pools: ThreadPools,
-) -> Response[Any]:
-    """Wait until a run does something, or has done it if that is short; show its page."""
-    try:
-        # A request that is cancelled does not cancel what others wait for.
-        sync_id = await asyncio.shield(asyncio.wrap_future(run.opened))
-    except BatchRefused as error:
-        return await pools.read.run(_wrong, request, run, error, fields)
-    except SyncStopped as error:
-        return await pools.read.run(_stopped, request, run, error, fields)
-    await asyncio.wait([asyncio.wrap_future(run.ended)], timeout=_WAIT_SECONDS)
-    return redirect(f"{PATH}/{sync_id}")
-
-
-def _stopped(
-    request: UserRequest, run: FileSync, error: SyncStopped, fields: dict[str, str]
-) -> Page:
-    count_refusal(error)
-    questions = list(run.open_questions(error.plan))
-    return _planned(request, run, error.plan, fields, questions, status=error.status)
-
-
-def _planned(
-    request: UserRequest,
-    run: FileSync,
-    plan: SyncPlan,
-    fields: dict[str, str],
-    questions: list[OpenQuestion] | None = None,
-    **values: Any,
-) -> Page:
-    page_plan = shown_plan(run, plan)
-    problems = problems_of(questions or [], page_plan)
-    table = shown_table(run.file)
-    return _page(request, fields, plan=page_plan, table=table, problems=problems, **values)
-
-
-def _wrong(
-    request: UserRequest, run: FileSync, error: BatchRefused, fields: dict[str, str]
-) -> Page:
-    count_refusal(error)
-    if fields.get("as") == "text":
-        return problems_file(run, error)
-    return _page(
-        request,
-        fields,
-        wrong=wrong_file(run, error, request.app.state.users),
-        table=shown_table(run.file),
-        problems=column_problems(run.file.choices, error.problems),
-        status=error.status,
-    )
-
-
-def _failed(request: UserRequest, fields: dict[str, str], error: AnyscaleError) -> Page:
-    return _page(request, fields, **refused_file(error, _too_large(request)))
-
-
-def _too_large(request: UserRequest) -> str:
-    command = f"anyscale user sync -f FILE --host {host_of(request)}"
-    return (
-        "The file is too large for this page: it has more than 64 MB, or changes more than "
-        f"100,000 accounts. Use the command for it: {command}"
-    )
-
-
-def _page(request: UserRequest, fields: dict[str, str], **values: Any) -> Page:
-    shown: dict[str, Any] = {
-        "plan": None,
-        "wrong": None,
-        "table": None,
-        "latest": (),
-        "names": {},
-    }
-    return render_console_page(
-        request,
-        "syncs/new",
-        BATCHES,
-        module="batch.js",
-        too_large=_too_large(request),
-        chosen=fields,
-        **CHOICES,
-        **(shown | values),
-    )
 
 
 def _progress(sync: SyncRecord, seconds: float, file_runs: FileRuns) -> Progress:

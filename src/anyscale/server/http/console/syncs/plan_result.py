@@ -225,7 +225,7 @@ def shown_plan(run: FileSync, plan: SyncPlan) -> ShownPlan:
         nameless=count_unidentified(plan, create=True) if plan.suspend else 0,
         suspend_recent=plan.suspend_recent,
         refused_domains=run.refused_domains(plan),
-        notes=run.file.notes,
+        notes=run.file.notes.lines,
     )
 
 
