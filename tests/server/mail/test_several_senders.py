@@ -27,7 +27,7 @@ from tests.support.users import checked_users, create_accounts
 from anyscale.errors import LinkInvalid
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.mail.attempts import Attempts
-from anyscale.server.core.mail.password_resets import look_up_next
+from anyscale.server.core.mail.forgotten_passwords import look_up_next
 from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.store.transaction import Transaction
 
@@ -220,7 +220,7 @@ def test_a_server_pauses_while_another_one_looks_up_the_only_forgotten_password(
         looked_up.append(look_up_next(tx))
         return looked_up[-1]
 
-    monkeypatch.setattr("anyscale.server.core.mail.password_resets.look_up_next", noted)
+    monkeypatch.setattr("anyscale.server.core.mail.forgotten_passwords.look_up_next", noted)
     servers[0].password_resets.request("jane@example.com", "192.0.2.1")
     make_requests_due(servers[0])
     with servers[0].store.write() as tx:

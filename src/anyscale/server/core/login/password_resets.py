@@ -1,8 +1,8 @@
 """Requests of people who forgot their password, and their limits.
 
 A request is stored, counted and looked up alike whether the email has an account or not. The sender
-of mails looks the account up: see `core.mail.password_resets`. The counts are in the database, so
-all servers share them; those of a network never refuse the requests of others.
+of mails looks the account up: see `core.mail.forgotten_passwords`. The counts are in the database,
+so all servers share them; those of a network never refuse the requests of others.
 
 Each request has a slot of some seconds to itself, in which its mail is sent if there is one. So the
 time of a mail to oneself does not tell which requests before it have an account. Requests beyond
@@ -18,7 +18,7 @@ from anyscale.domain.emails import email_key
 from anyscale.errors import NotFound, Overloaded, RequestInvalid, TooManyPasswordResets
 from anyscale.server.core.ids import new_id
 from anyscale.server.core.login.networks import site_of, subscriber_of
-from anyscale.server.core.mail.password_resets import RESET_LIFETIME
+from anyscale.server.core.mail.forgotten_passwords import RESET_LIFETIME
 from anyscale.server.core.mail.settings import MailSettings
 from anyscale.server.core.mail.shares import slot
 from anyscale.server.core.signer import Signer

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from anyscale.server.core.mail.attempts import Attempts, Taken
+from anyscale.server.core.mail.forgotten_passwords import ForgottenPasswords
 from anyscale.server.core.mail.kinds import MailResult
 from anyscale.server.core.mail.mailings import MailingMails
 from anyscale.server.core.mail.messages import Composer
-from anyscale.server.core.mail.password_resets import ForgottenPasswords
 from anyscale.server.core.mail.relay import MailRefused, MailRetry, Relay
 from anyscale.server.core.mail.settings import MailSettings
 from anyscale.server.core.mail.shares import (
