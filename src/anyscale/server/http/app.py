@@ -205,10 +205,9 @@ def _services(control_plane: ControlPlane) -> dict[str, object]:
         "login": LoginFlows(
             control_plane.password_login,
             control_plane.password_changes,
-            control_plane.password_resets,
             control_plane.second_factor_login,
             control_plane.passkey_login,
-            pools,
+            pools.login,
         ),
         "login_options": login_options,
         "syncs": control_plane.syncs,

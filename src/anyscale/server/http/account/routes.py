@@ -1,5 +1,6 @@
 """/v1/me: a signed-in user's own account, password and sessions."""
 
+from functools import partial
 from typing import Annotated
 
 from litestar import Response, Router
@@ -62,9 +63,9 @@ async def change_password(
     request: UserRequest, login: NamedDependency[LoginFlows]
 ) -> Response[LoginResponse]:
     body = decode(await request.body(), ChangePasswordRequest)
-    result = await login.change_password(
-        request, request.user, body.current_password, body.new_password
-    )
+    change = login.password_changes.change_password
+    call = partial(change, request.user, body.current_password, body.new_password)
+    result = await login.run(request, call)
     return await respond_to_sign_in(request, login, result)
 
 

@@ -25,7 +25,7 @@ from anyscale.server.core.login.sessions import SessionService
 from anyscale.server.core.steps import ANY_STEP, Step
 from anyscale.server.http.authentication import ALLOWED_STEPS, Authenticator
 from anyscale.server.http.bodies import SMALL_BODY
-from anyscale.server.http.cookies import SESSION, expired_cookie, read_cookie
+from anyscale.server.http.cookies import SESSION, client_info, expired_cookie, read_cookie
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 from anyscale.server.http.login import passkeys
 from anyscale.server.http.login.passkeys import sign_in_page
@@ -196,7 +196,10 @@ async def change_password(
     if new != again:
         return show(**await _differing(login, new, request.user.account), status=400)
     try:
-        result = await login.change_password(request, request.user, current, new)
+        result = await login.run(
+            request,
+            partial(login.password_changes.change_password, request.user, current, new),
+        )
     except AnyscaleError as error:
         return show(wrong=_wrong_field(error), **refusal(error))
     return await continue_sign_in(login, result, following, note="password_changed")
@@ -227,7 +230,10 @@ async def request_link(
     if not email:
         return show(problem="Enter your email.", wrong="email", status=400)
     try:
-        await login.request_reset(request, email)
+        # The networks of the clients share the places of unknown ones.
+        address = client_info(request).address
+        call = partial(password_resets.request, email, address)
+        await login.pools.run(call, address, is_known=False)
     except AnyscaleError as error:
         wrong = "email" if isinstance(error, RequestInvalid) else ""
         return show(wrong=wrong, **refusal(error))
@@ -265,7 +271,7 @@ async def set_password(
     show = partial(_form_page, "set_password", login_options, following, link=link)
     email = ""
     try:
-        account = await login.link_account(link)
+        account = await login.pools.look_ups.run(login.password_changes.link_account, link)
         email = account.email
         if opens:
             return show(email=email)
@@ -282,7 +288,7 @@ async def set_password(
 
 async def _differing(login: LoginFlows, new: str, account: AccountRecord) -> dict[str, str]:
     """Return all that is wrong with a new password that was typed in two ways, and the field."""
-    if fault := await login.fault_of(new, account):
+    if fault := await login.pools.look_ups.run(login.password_changes.fault_of, new, account):
         return {"problem": f"{_DIFFER} {fault}", "wrong": "new"}
     return {"problem": _DIFFER, "wrong": "again"}
 

@@ -3,6 +3,7 @@
 A cookie, which nothing but these two reads, names what the user has shown so far.
 """
 
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -82,7 +83,7 @@ async def show_second_factor(login: LoginFlows, half: HalfSignIn, path: str) -> 
     """Redirect to the page of the second factor, which leads to a path of ours."""
     path = path if len(path) <= _LONGEST_PATH else path.partition("?")[0]
     if path != "/":
-        await login.set_half_path(half, path)
+        await login.pools.applications.run(login.second_factor.set_path, half.secret, path)
     return redirect(SECOND_FACTOR, half_cookie(half.secret))
 
 
@@ -92,7 +93,7 @@ async def respond_to_sign_in(
     """Respond to a call: with the cookies of a session, or with what the account can show next."""
     if isinstance(result, LoginResult):
         return _login_response(result)
-    pending = await login.pending(result.secret)
+    pending = await login.pools.look_ups.run(login.second_factor.pending, result.secret)
     factors = [*sorted(pending.kinds), *(["recovery_code"] if pending.has_recovery_codes else [])]
     error = SecondFactorNeeded("show a second factor: POST /v1/sessions/second-factor")
     response = refusal_response(request, error, factors=factors)
@@ -113,7 +114,7 @@ async def show(
     by: FromQuery[str] = "",
 ) -> Page:
     try:
-        pending = await login.pending(read_cookie(request, HALF_SIGN_IN))
+        pending = await _pending(request, login)
     except HalfSignInExpired:
         return _start_again()
     return _page(login_options, pending, _chosen(pending, by))
@@ -130,7 +131,7 @@ async def complete(
         request, body, _BY_CODE, _BY_RECOVERY_CODE, "by", "passkey"
     )
     try:
-        pending = await login.pending(read_cookie(request, HALF_SIGN_IN))
+        pending = await _pending(request, login)
     except HalfSignInExpired:
         return _start_again()
     chosen = _chosen(pending, by)
@@ -163,7 +164,9 @@ async def _complete_by_passkey(
     answer: str,
 ) -> Page:
     try:
-        result = await login.complete_by_passkey(request, pending.half, answer)
+        cookie = read_cookie(request, HALF_SIGN_IN)
+        call = partial(login.second_factor.by_passkey, pending.half, answer, cookie)
+        result = await login.sign_in("passkey", request, call)
     except (HalfSignInExpired, NotAuthenticated):
         return _start_again()
     except AnyscaleError as error:
@@ -171,6 +174,11 @@ async def _complete_by_passkey(
         return _page(options, pending, _BY_CODE, wrong="", **shown)
     cookies = login_cookies(result) if result else []
     return redirect(pending.half.path, expired_cookie(HALF_SIGN_IN), *cookies)
+
+
+async def _pending(request: AnyRequest, login: LoginFlows) -> PendingSignIn:
+    cookie = read_cookie(request, HALF_SIGN_IN)
+    return await login.pools.look_ups.run(login.second_factor.pending, cookie)
 
 
 def _chosen(pending: PendingSignIn, by: str) -> str:
@@ -215,7 +223,7 @@ async def complete_sign_in(
     given = decode(await request.body(), SecondFactorRequest)
     if bool(given.code) == bool(given.recovery_code):
         raise RequestInvalid("the body needs either `code` or `recovery_code`")
-    pending = await login.pending(read_cookie(request, HALF_SIGN_IN))
+    pending = await _pending(request, login)
     if pending.half.session_id:
         raise HalfSignInExpired("this sign-in began on a page: complete it there")
     result = await login.by_second_factor(

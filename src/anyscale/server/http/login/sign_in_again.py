@@ -78,9 +78,15 @@ async def sign_in_again(
         return await show(problem="Enter your password.", wrong="password", status=400)
     try:
         if passkey:
-            half = await login.again_by_passkey(request, request.user, passkey)
+            passkeys = login.require_passkeys()
+            half = await login.sign_in(
+                "passkey",
+                request,
+                lambda client: passkeys.sign_in_again(request.user, passkey, client.session),
+            )
         else:
-            half = await login.again_by_password(request, request.user, password)
+            call = partial(login.password_login.sign_in_again, request.user, password)
+            half = await login.sign_in("password", request, call)
     except AnyscaleError as error:
         wrong = "" if passkey else "password"
         return await show(wrong=wrong, **await passkey_refusal(request, error))
@@ -124,7 +130,11 @@ def _home(request: UserRequest) -> str:
 
 async def _with_passkeys(request: UserRequest, login: LoginFlows, to: str, **shown: Any) -> Page:
     """Render the page, which offers the passkeys of the user first."""
-    options = await login.passkey_options_again(request, request.user)
+    options = None
+    if login.passkeys:
+        session = read_cookie(request, SESSION)
+        call = login.passkeys.options_again
+        options = await login.pools.look_ups.run(call, request.user, session)
     return _page(request, to, passkey_options=options, **shown)
 
 

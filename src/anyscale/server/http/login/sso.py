@@ -148,7 +148,7 @@ async def callback(
     if isinstance(started, SsoAttempt) and started.session_id:
         return await _sign_in_again(request, service, started, identity)
     try:
-        user, result = await login.by_sso(request, service, identity)
+        user, result = await login.by_sso(request, identity, service.login)
     except SsoRefused as error:
         return _to_sign_in(await _refused(error, audit_log, pools), _sign_in_page(started))
     path = resume_path(user.request_id) if user.request_id else _path_after(started)
@@ -181,9 +181,14 @@ async def _sign_in_again(
 ) -> Response[None]:
     """Continue where the owner was, or show why not on the page of the second sign-in."""
     state = request.app.state
+    login: LoginFlows = state.login
     session_id, path = started.session_id, started.return_path
     try:
-        half = await state.login.again_by_sso(request, sso_login, session_id, identity)
+        _, half = await login.by_sso(
+            request,
+            identity,
+            lambda user, client: sso_login.sign_in_again(user, session_id, client),
+        )
     except NotAuthenticated:
         return _redirect("/sign-in?note=session_expired", expired_cookie(COOKIE))
     except SsoRefused as error:
@@ -193,7 +198,7 @@ async def _sign_in_again(
         message = "unavailable"
     else:
         if half:
-            return await _to_second_factor(state.login, half, path)
+            return await _to_second_factor(login, half, path)
         return _redirect(path, expired_cookie(COOKIE))
     signed = sign_path(read_cookie(request, SESSION), path)
     return _to_sign_in(message, f"{SIGN_IN_AGAIN}?to={signed}&")
