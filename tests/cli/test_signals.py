@@ -69,6 +69,39 @@ def test_an_interrupt_inside_a_callback_of_the_import_system_is_not_lost() -> No
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
 
 
+HALF_CREATED = """
+import os, signal, sys
+from anyscale.cli.signals import handle_signals
+from anyscale.cli.root import _exit_status_of
+
+class Response:  # as that of http.client
+    def __init__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        self.file = None
+
+    def __del__(self):
+        self.file
+
+handle_signals()
+try:
+    Response()
+except KeyboardInterrupt as error:
+    status = _exit_status_of(error)
+sys.exit(status)
+"""
+
+
+def test_an_interrupt_while_an_object_is_created_prints_no_fault_of_that_object() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HALF_CREATED],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
 def test_an_interrupt_before_the_command_begins_ends_with_130() -> None:
     parse = "anyscale.cli.lazy_group.LazyGroup.parse_args"
     begin = f"""

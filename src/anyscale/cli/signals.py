@@ -48,10 +48,12 @@ def _interrupt() -> None:
 def _repeat_if_lost(error: "sys.UnraisableHookArgs") -> None:
     """Interrupt again if the interrupt came inside a callback, such as one of the import system.
 
-    Python ignores an exception there and prints it; the command would continue.
+    Python ignores an exception there and prints it; the command would continue. After an interrupt
+    it would also print how an object failed at its end that was interrupted while it was created.
     """
     if error.exc_type is not KeyboardInterrupt:
-        sys.__unraisablehook__(error)
+        if _State.react is _interrupt:
+            sys.__unraisablehook__(error)
         return
     _State.react = _interrupt
     signal.signal(signal.SIGALRM, _handle)
