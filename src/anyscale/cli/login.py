@@ -58,7 +58,7 @@ def login(host: str, yes: bool) -> None:
 def _target(host: str) -> Target:
     # With any token, so that a wrong host is refused before a person types the real one.
     if not resolve(host, "any", words=COMMAND).host:
-        raise ConfigError("--host names no server: the embedded control plane takes no token")
+        raise ConfigError("--host names no server: the embedded control plane accepts no token")
     token = _read_token().strip()
     if not token:
         raise ConfigError("there is no token: nothing was read")

@@ -77,7 +77,7 @@ class AccountCalls(Protocol):
     ) -> None:
         """Let a suspended account sign in again. With `keep_owner` an owner stays suspended.
 
-        With `by_sync` it is refused if the account was not suspended so, or by hand since. It is
+        With `by_sync` it is refused if the account was not suspended so, or manually since. It is
         refused if a field has another value than that of `expected`.
         """
 

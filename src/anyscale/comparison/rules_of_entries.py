@@ -142,7 +142,7 @@ def _leave_suspended_by_hand(draft: DraftPlan, index: int, _: CheckedUser, accou
 
 
 def _leave_suspended(draft: DraftPlan, index: int, _: CheckedUser, account: User) -> bool:
-    """Whether a suspended account stays so, and is not corrected either.
+    """Whether a suspended account stays suspended, and is not corrected either.
 
     Else an email that was given to another person would first rename the account of the person who
     left, and then open it.

@@ -12,7 +12,7 @@ _refused = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]").search
 def reason_fault(reason: str) -> str | None:
     """Return what is wrong with a reason, or None."""
     if not reason.strip():
-        return "the reason is blank: say why, for the audit log"
+        return "the reason is blank: give one, for the audit log"
     if len(reason) > MAX_REASON:
         return f"the reason has {len(reason)} characters, and {MAX_REASON} are possible"
     return "the reason has a character that is not text" if _refused(reason) else None

@@ -71,8 +71,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     reservation_wait: float = 60.0
     #: of the hashes of passwords that can be imported: those that this machine verifies
     hash_schemes: tuple[str, ...] = SCHEMES
-    #: Whether the caller accepts weak hashes, which are wrapped in Argon2id. A control plane does
-    #: not say so.
+    #: Whether the caller accepts weak hashes, which are wrapped in Argon2id. Set only by the
+    #: caller, never by a control plane.
     accept_weak_hashes: bool = False
     #: fields that a comparison accepts with damaged letters, since the account may have them so
     damaged_fields: tuple[str, ...] = ()
@@ -360,7 +360,7 @@ def _hash_faults(fields: _Fields, policy: Policy) -> list[Fault]:
     if policy.sso_only:
         return [Fault("password_hash", "sso_only", "must be empty: everybody here signs in by SSO")]
     if fields.get("password"):
-        detail = "is there beside a password, which it stands for: remove one of them"
+        detail = "is given together with `password`, which it replaces: remove one of them"
         return [Fault("password_hash", "password_hash_invalid", detail)]
     from anyscale.domain.password_hashes.parsed_hash import RefusedHash
     from anyscale.domain.password_hashes.parsing import judge

@@ -167,7 +167,7 @@ def _listen(host: str, port: int) -> socket.socket:
 _ADVICE = {
     errno.EADDRINUSE: "another program listens there: end it, or choose another --port",
     errno.EADDRNOTAVAIL: "it is not an address of this machine: choose another --host",
-    errno.EACCES: "this user may not take the port: choose a --port from 1024 on",
+    errno.EACCES: "this user may not use the port: choose a --port from 1024 on",
 }
 
 

@@ -52,7 +52,7 @@ _FOREIGN = (
     (rb"PK\x03\x04", "an Excel workbook or a zip archive: use --format xlsx if it is one"),
     (
         rb"\xd0\xcf\x11\xe0",
-        "an old spreadsheet, or one with a password: save it as .xlsx without one",
+        "an old or password-protected spreadsheet: save it as .xlsx without a password",
     ),
     (rb"\x1f\x8b", "compressed: unpack it first"),
     (rb"%PDF", "a PDF document: export the users as CSV (UTF-8)"),

@@ -149,7 +149,7 @@ class JsonText:
         if self.at >= len(self.text) and not self._ended:
             self.at = self._begin
             self.peek()
-            return self.fatal("too_long", f"what begins here takes more than {MAX_ENTRY >> 20} MiB")
+            return self.fatal("too_long", f"this entry is larger than {MAX_ENTRY >> 20} MiB")
         return self.fatal("syntax", f"not valid JSON: {detail}")
 
     def _decoded_line(self, offset: int) -> tuple[Any, int]:

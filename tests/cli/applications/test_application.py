@@ -103,8 +103,9 @@ def test_what_is_wrong_is_one_line(anyscale: RunAnyscale) -> None:
         (
             ("application", "update", "app_none"),
             (
-                "say what to change: --name, --redirect-uri, --address, --post-logout-redirect-uri,"
-                " --for, --for-all, --no-address, --refresh-tokens, --with-pkce or "
+                "give at least one of --name, --redirect-uri, --address, "
+                "--post-logout-redirect-uri, --for, "
+                "--for-all, --no-address, --refresh-tokens, --with-pkce or "
                 "--require-second-factor"
             ),
         ),

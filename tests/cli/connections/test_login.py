@@ -89,7 +89,7 @@ def test_a_token_that_the_server_refuses_is_not_stored(
         ("https://a.example", "mrt x", "the token has characters that a token cannot have"),
         # without a token: it is not read before the host is valid
         ("", "", "--host is empty: name a server"),
-        ("embedded", "", "the embedded control plane takes no token"),
+        ("embedded", "", "the embedded control plane accepts no token"),
         ("http://a.example", "", "would receive the token and the passwords unencrypted"),
     ],
 )

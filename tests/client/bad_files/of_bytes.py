@@ -199,8 +199,8 @@ BYTES = [
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
         [
             (
-                "users.csv:1:1: the file is an old spreadsheet, or one with a password: save it as "
-                ".xlsx without one"
+                "users.csv:1:1: the file is an old or password-protected spreadsheet: save it as "
+                ".xlsx without a password"
             )
         ],
         ["encoding"],

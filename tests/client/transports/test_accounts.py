@@ -98,7 +98,7 @@ def test_a_sync_restores_only_what_a_sync_has_suspended(transport: Transport) ->
     assert [user.suspended_by_sync for user in list_accounts(transport)] == [True]
     transport.users.restore(jane, by_sync=True)
     transport.users.suspend(jane)
-    with pytest.raises(AccountEdited, match="by hand since"):
+    with pytest.raises(AccountEdited, match="manually since"):
         transport.users.restore(jane, by_sync=True)
 
 

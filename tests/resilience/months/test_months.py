@@ -234,7 +234,7 @@ class _Months:
             if old.is_owner:
                 self._require(new == old, "an owner is changed", new)
             if old.is_suspended and not old.by_sync:
-                self._require(new.is_suspended, "a suspension by hand is lifted", new)
+                self._require(new.is_suspended, "a manual suspension is lifted", new)
             if new.value_of != old.value_of or is_restored:
                 row = row_of.get(new.email) or row_of_number.get(new.number)
                 self._require(row, "changed, and not in the file", new)

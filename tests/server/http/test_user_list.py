@@ -119,7 +119,7 @@ def test_a_parameter_that_no_list_has_is_refused(list_users: List, name: str) ->
 def test_a_parameter_that_is_there_twice_is_refused(list_users: List) -> None:
     refused = list_users(limit=1, email=["a@", "b@"])
     assert (refused.status, refused.json["code"]) == (400, "request_invalid")
-    assert refused.json["detail"] == "this call takes the query parameter 'email' once"
+    assert refused.json["detail"] == "this call accepts the query parameter 'email' only once"
 
 
 def test_the_message_says_how_to_go_on(list_users: List) -> None:

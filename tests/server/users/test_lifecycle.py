@@ -208,7 +208,7 @@ def test_a_suspension_by_hand_replaces_one_by_a_sync_and_no_sync_takes_it_back(
     life.suspend(OPERATOR, jane)
     life.suspend(OPERATOR, jane, by_sync=True)
     assert flags() == (True, False)
-    with pytest.raises(AccountEdited, match="by hand since"):
+    with pytest.raises(AccountEdited, match="manually since"):
         life.restore(OPERATOR, jane, by_sync=True)
     life.restore(OPERATOR, jane)
     life.restore(OPERATOR, jane, by_sync=True)

@@ -21,7 +21,7 @@ from anyscale.errors import ConfigError
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _NO_ISSUER = (
-    "No application can sign users in yet: set ANYSCALE_PUBLIC_URL, the address by which browsers "
+    "No application can sign users in yet: set ANYSCALE_PUBLIC_URL, the address where browsers "
     "reach the server, where the control plane runs, and restart it."
 )
 
@@ -59,7 +59,7 @@ def _uri_options(command: Command) -> Command:
             "post_logout_redirect_uris",
             multiple=True,
             metavar="URI",
-            help="An address to which users return after they sign out. Repeatable.",
+            help="An address where users return after they sign out. Repeatable.",
         ),
         click.option(
             "--address",
@@ -80,7 +80,7 @@ def _uri_options(command: Command) -> Command:
     multiple=True,
     required=True,
     metavar="URI",
-    help="An address to which users return with a code. Repeatable.",
+    help="An address where users return with a code. Repeatable.",
 )
 @_uri_options
 @click.option("--public", is_flag=True, help="It has no secret: a program in a browser.")
@@ -175,7 +175,7 @@ def show(client_id: str, output: str, host: str | None) -> None:
     "redirect_uris",
     multiple=True,
     metavar="URI",
-    help="Replaces all addresses to which users return with a code. Repeatable.",
+    help="Replaces all addresses where users return with a code. Repeatable.",
 )
 @_uri_options
 @click.option("--for-all", is_flag=True, help="All users may sign in there.")
@@ -212,7 +212,7 @@ def update(
     if no_address:
         changes["address"] = None
     if all(value is UNSET for value in changes.values()):
-        raise ConfigError(f"say what to change: {_options_of_update()}")
+        raise ConfigError(f"give at least one of {_options_of_update()}")
     with open_control_plane(host) as transport:
         log_control_plane(transport)
         application = transport.applications.update(client_id, ApplicationChanges(**changes))

@@ -24,8 +24,8 @@ from anyscale.server.core.callers import system_caller
 def reset_second_factor(account: str, reason: str) -> None:
     """Remove the second factors of a user who has lost them, also those of an owner.
 
-    The recovery codes are removed as well, and the sessions are revoked. Then the password alone
-    signs in, so make sure first that it is the user.
+    The recovery codes are removed as well, and the sessions are revoked. Then only the password is
+    needed to sign in, so make sure first that it is the user.
 
     \b
     Example:

@@ -27,9 +27,9 @@ _NOTHING_DONE = "nothing was removed"
 def reset_second_factor(account: str, reason: str, yes: bool, host: str | None) -> None:
     """Remove the second factors of a user who has lost them; the sessions are revoked.
 
-    Its recovery codes are removed as well. Then the password alone signs in, so make sure first
-    that it is the user. The second factors of an owner are removed only on the machine of
-    the server: `anyscale server reset-second-factor`.
+    Its recovery codes are removed as well. Then only the password is needed to sign in, so make
+    sure first that it is the user. The second factors of an owner are removed only on the machine
+    of the server: `anyscale server reset-second-factor`.
 
     \b
     Example:

@@ -87,14 +87,14 @@ def update_user(
 def _new_value(option: str, value: str | None, *, clear: bool) -> str | UnsetType | None:
     if clear:
         if value is not None:
-            raise ConfigError(f"say either --{option} or --no-{option}, not both")
+            raise ConfigError(f"use either --{option} or --no-{option}, not both")
         return None
     return UNSET if value is None else value
 
 
 def _is_sso_user(sso: bool, no_sso: bool) -> bool | UnsetType:
     if sso and no_sso:
-        raise ConfigError("say either --sso or --no-sso, not both")
+        raise ConfigError("use either --sso or --no-sso, not both")
     return sso if sso or no_sso else UNSET
 
 
@@ -110,6 +110,6 @@ def _differences(before: User, after: User) -> str:
 def _require_some(changes: UserChanges) -> None:
     if not changes.to_dict():
         names = "--name, --lastname, --title, --external-id, --email or --sso (or --no-...)"
-        raise ConfigError(f"say what to change: {names}")
+        raise ConfigError(f"give at least one of {names}")
     # Before anything is sent: a text that is not UTF-8 cannot be sent at all.
     require_changes(changes, Policy())

@@ -133,7 +133,7 @@ class User(Model, frozen=True, gc=False):
         is_sso_user (bool): Whether the user is an SSO user. Default: False.
         external_id (str or None): Personnel number, or what else stays with the person. Default:
             None.
-        suspended_by_sync (bool): Whether a `sync` suspended the account, and nobody since by hand.
+        suspended_by_sync (bool): Whether a `sync` suspended the account, and nobody manually since.
             Default: False.
         last_sign_in_on (date or None): The day of the last sign-in, in UTC. Default: None, for an
             account to which nobody has signed in.

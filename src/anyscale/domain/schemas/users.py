@@ -78,7 +78,7 @@ class Suspension(Struct, frozen=True, forbid_unknown_fields=True):
 class Restoration(Struct, frozen=True, forbid_unknown_fields=True):
     """How an account is to be restored."""
 
-    #: Only if a sync suspended it, and nobody since by hand.
+    #: Only if a sync suspended it, and nobody manually since then.
     by_sync: bool = False
     #: what the account must be
     expected: ExpectedUser | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""The relay: whether it takes mails of this server."""
+"""The relay: whether it accepts mails of this server."""
 
 import secrets
 import time
@@ -21,12 +21,12 @@ _TEMPLATE = "server_check"
 
 
 def check_relay(installation: Installation) -> Finding:
-    """Let the relay take a mail to the sender itself, up to its text: none is sent."""
+    """Offer the relay a mail to the sender itself, up to its text: none is sent."""
     settings = _settings(installation)
     return _tried(
         installation,
         lambda relay: relay.probe(settings.sender),
-        f"it takes mails from {settings.sender}, by {_encryption(settings)}; none was sent",
+        f"it accepts mails from {settings.sender}, by {_encryption(settings)}; none was sent",
     )
 
 
@@ -72,7 +72,7 @@ def _tried(installation: Installation, step: Callable[[Relay], None], found: str
         within_time(run)
     except MailRefused as error:
         return fail(
-            looked_at, f"the relay refuses it: {error}", f"let it take mails from {_SENDER}"
+            looked_at, f"the relay refuses it: {error}", f"let it accept mails from {_SENDER}"
         )
     except MailRetry as error:
         fix = f"correct ANYSCALE_SMTP_HOST and its like, {_SENDER}, or the relay"

@@ -23,7 +23,7 @@ def check_files(_: Installation) -> Finding:
     if own is None:
         raise NotTried(f"it is not installed as a distribution: there is no {_OURS} in `pip list`")
     looked_at = f"{_OURS} {own.version} in {own.locate_file('')}"
-    other, fix = _find(_OTHER), f"install {_OURS} alone in a new virtual environment"
+    other, fix = _find(_OTHER), f"install only {_OURS} in a new virtual environment"
     if changed := _changed_files(own):
         found = f"{len(changed)} of its files are changed or missing: {', '.join(changed[:_SHOWN])}"
         return fail(looked_at, found, fix)

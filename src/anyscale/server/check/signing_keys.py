@@ -70,7 +70,7 @@ def _no_provider(
     if valid:
         fix = (
             "if the database was copied or restored, copy its earlier signing keys here too; else "
-            "check the clock of this machine: the name of a file is the time from which it signs"
+            "check the clock of this machine: the name of a file is the time when it starts to sign"
         )
     elif wrong:
         otherwise = _fix(installation, is_first=not registered.keys)

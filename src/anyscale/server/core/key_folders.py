@@ -1,4 +1,4 @@
-"""Folders of keys outside the database: the name of each file is the time from which it is used.
+"""Folders of keys outside the database: the name of each file is the time when its use begins.
 
 So a new key can be copied to every server before the first one uses it.
 """
@@ -103,7 +103,7 @@ class KeyKind(Struct, Generic[Key], frozen=True):
             used_from = datetime.strptime(name, _TIME).replace(tzinfo=UTC)
         except ValueError:
             raise ConfigError(
-                f"{path}: the name of a {self.name} is the time from which it is used, such as "
+                f"{path}: the name of a {self.name} is the time when its use begins, such as "
                 f"20261128T120000Z{self.suffix}: `anyscale server {self.command}` creates one"
             ) from None
         return self.parse(path, _content(path), int(used_from.timestamp()) * 1000)

@@ -52,4 +52,4 @@ def check_value_count(body: bytes) -> None:
 
 def invalid_body(error: Exception) -> RequestInvalid:
     """Create the error for a body that cannot be decoded."""
-    return RequestInvalid(f"the body is not what this call takes: {error}")
+    return RequestInvalid(f"the body is not what this call accepts: {error}")

@@ -114,7 +114,7 @@ def _decoded(octets: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _oddness(text: str) -> int:
-    """Return how little a text looks like names: the wrong encoding makes signs of letters."""
+    """Score how unlike names a text looks: a wrong encoding turns letters into signs."""
     return sum(_oddness_of(before, one) for before, one in pairwise(text) if not one.isascii())
 
 

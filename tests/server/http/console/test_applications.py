@@ -235,7 +235,7 @@ def test_a_part_that_no_account_matches_is_a_question_before_it_is_saved(
     typed = "example.com, exmaple.com"
     asked = create(jane, "Typed", audience=typed)
     assert asked.status == 400
-    problem = "No account matches exmaple.com: mend it, or say that it is right."
+    problem = "No account matches exmaple.com: correct it, or confirm it."
     assert problem_of(asked) == ("audience", problem)
     assert "Typed" not in [one.name for one in console.control_plane.applications.list()]
     again = create(jane, "Typed", audience="example.com, exampel.com", unmatched="exmaple.com")
@@ -274,7 +274,7 @@ def test_a_domain_whose_accounts_were_not_looked_at_is_not_said_to_have_none(
         monkeypatch.setattr(audience, "_MOST_COUNTED", most)
         asked = create(jane, "Late", audience="example.com, later.example")
         none = "None of the first million accounts matches later.example"
-        assert problem_of(asked) == ("audience", f"{none}: mend it, or say that it is right.")
+        assert problem_of(asked) == ("audience", f"{none}: correct it, or confirm it.")
         assert f"{none}: check how it is written." in asked.text
         assert "No account matches" not in asked.text
         assert "they get accounts later" not in asked.text

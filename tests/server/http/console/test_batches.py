@@ -282,7 +282,7 @@ def test_a_form_without_a_file_says_so(jane: HttpClient, path: str) -> None:
 
 def test_a_form_without_parts_is_refused(jane: HttpClient) -> None:
     page = send(jane, f"{PATH}/check", name="users.csv", file="name,email")
-    assert (page.status, "This takes a users file" in words(page)) == (400, True)
+    assert (page.status, "This requires a users file" in words(page)) == (400, True)
 
 
 def test_the_page_of_a_batch_counts_the_suspended_ones_of_the_skipped(
@@ -505,7 +505,7 @@ def test_skipped_people_are_named_and_get_links_with_the_others(
     page = get(jane, f"{PATH}/{batch_id}")
     assert f"/console/users/{user.user_id}" in page.text
     skipped = words(page).partition("Skipped: they had accounts")[2]
-    assert "an import takes no names and no other details over. Update from a file" in skipped
+    assert "an import changes no names and no other details. Update from a file" in skipped
     for name, state in (
         (without, "Cannot sign in"),
         (by_password, "Password"),

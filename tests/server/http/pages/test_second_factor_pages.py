@@ -164,7 +164,7 @@ def test_a_second_app_brings_no_new_codes(jane: Jane) -> None:
 def test_a_user_removes_the_last_factor_and_is_told_what_that_means(jane: Jane) -> None:
     jane.add()
     account = get(jane.client, "/").text
-    assert "your password alone opens your account then" in account
+    assert "then only your password protects your account" in account
     (factor_id,) = re.findall(r'name="factor_id" value="(fac_\w+)"', account)
 
     for _ in range(2):  # another window has removed it

@@ -50,7 +50,7 @@ class BulkChanges:
         """Suspend or restore accounts, slice by slice; return how many of the ids were looked at.
 
         Those that are owners', have that state already or do not exist are passed over. A
-        suspension by a sync becomes one by hand, as `UserLifecycle.suspend` says, and no undo of
+        suspension by a sync becomes a manual one, as `UserLifecycle.suspend` says, and no undo of
         the form ends it.
 
         Args:

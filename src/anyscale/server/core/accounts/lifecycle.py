@@ -58,7 +58,7 @@ class UserLifecycle:
     ) -> None:
         """Suspend an account: no sign-in, no session, no personal token works.
 
-        A suspension by hand replaces one by a sync, which only another sync takes back.
+        A manual suspension replaces one by a sync, which only another sync takes back.
 
         Args:
             caller: who suspends it.
@@ -106,7 +106,7 @@ class UserLifecycle:
 
         Raises:
             AccountEdited: a field has another value than expected; or a sync restores the account,
-                and somebody has suspended it by hand.
+                and somebody has suspended it manually.
         """
         with self._lock(user_id, caller) as locked:
             if locked.account.suspended_at is None:
@@ -114,7 +114,7 @@ class UserLifecycle:
             if keep_owner:
                 locked.refuse_owner()
             if by_sync and not locked.account.suspended_by_sync:
-                raise AccountEdited("somebody has suspended the account by hand since")
+                raise AccountEdited("the account was suspended manually since then")
             require_expected(locked.account, expected)
             was_by_sync = key is not None and locked.account.suspended_by_sync  # for the undo
             locked.tx.accounts.set_suspended(user_id, None, by_sync=was_by_sync, key=key)

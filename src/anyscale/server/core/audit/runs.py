@@ -11,7 +11,7 @@ from anyscale.domain.models.audit import AuditFilter
 from anyscale.server.store.records.audit import AuditRecord
 from anyscale.server.store.transaction import Transaction
 
-#: Entries that make a run. Fewer, such as what somebody did by hand, are listed one by one.
+#: Entries that make a run. Fewer, such as what somebody did in the console, are listed one by one.
 _FEWEST = 10
 
 #: entries of a read

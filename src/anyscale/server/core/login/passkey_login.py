@@ -1,4 +1,4 @@
-"""Sign-in by a passkey alone: it is two factors, the device and what unlocks it."""
+"""Sign-in with only a passkey: it is two factors, the device and what unlocks it."""
 
 from typing import Any, Final
 

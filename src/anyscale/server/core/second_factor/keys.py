@@ -1,6 +1,6 @@
 """The keys that encrypt seeds: files in a folder outside the database, the newest one encrypts.
 
-So a copy of the database alone reveals no seed.
+So a copy of only the database reveals no seed.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ HOW_TO_GET_ONE = (
     "database; until then nobody can add an app that shows one-time codes"
 )
 _HOW_TO_COPY = (
-    "copy the keys here with which the apps of this database were added: without them their "
+    "copy the keys here that the apps of this database were added with: without them their "
     "one-time codes do not work"
 )
 

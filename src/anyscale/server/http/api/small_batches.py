@@ -83,7 +83,7 @@ def create_users(
 def _require_small(users: Sequence[object], passwords: Sequence[object], policy: Policy) -> None:
     if len(users) > policy.small_users or len(passwords) > policy.small_passwords:
         raise TooLarge(
-            f"one call takes {policy.small_users} users and {policy.small_passwords} passwords or "
+            f"a call accepts {policy.small_users} users and {policy.small_passwords} passwords or "
             "weak hashes: send more by /v1/batches"
         )
 

@@ -24,7 +24,7 @@ def refuse_unknown_parameters(connection: Connection, handler: BaseRouteHandler)
             there_are = f"it has {', '.join(known)}" if known else "it has none"
             raise RequestInvalid(f"this call has no query parameter {name[:64]!r}: {there_are}")
         if len(connection.query_params.getall(name)) > 1:
-            raise RequestInvalid(f"this call takes the query parameter {name!r} once")
+            raise RequestInvalid(f"this call accepts the query parameter {name!r} only once")
 
 
 @lru_cache(maxsize=128)

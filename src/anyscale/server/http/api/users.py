@@ -91,7 +91,7 @@ def _user_query(
     role: Annotated[Role | None, QueryParameter(description="Only accounts of this role.")] = None,
     sso: Annotated[bool, QueryParameter(description="Only SSO users.")] = False,
     without_credentials: Annotated[
-        bool, QueryParameter(description="Only accounts to which no user can sign in.")
+        bool, QueryParameter(description="Only accounts that nobody can sign in to.")
     ] = False,
     without_second_factor: Annotated[
         bool,

@@ -256,7 +256,7 @@ def _unmatched(
     if not matches or not unmatched or read_form(request, body, "unmatched") == [unmatched]:
         return None
     none = "No account" if matches.is_whole else "None of the first million accounts"
-    return f"{none} matches {unmatched}: mend it, or say that it is right.", "audience"
+    return f"{none} matches {unmatched}: correct it, or confirm it.", "audience"
 
 
 def _secret(

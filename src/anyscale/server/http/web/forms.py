@@ -76,7 +76,7 @@ def is_form(request: AnyRequest) -> bool:
 def read_pairs(request: AnyRequest, body: bytes) -> list[tuple[str, str]]:
     """Return the fields of a form in their order. Raise `RequestInvalid` as above."""
     if not is_form(request):
-        raise RequestInvalid(f"this takes a form ({_MEDIA_TYPE})")
+        raise RequestInvalid(f"this requires a form ({_MEDIA_TYPE})")
     return _pairs(body)
 
 

@@ -1,6 +1,6 @@
 """A workbook of texts, for Excel (ECMA-376, parts 1 and 2).
 
-Written by hand: openpyxl stores the sheets that it writes in temporary files, and these texts may
+Not by openpyxl: it stores the sheets that it writes in temporary files, and these texts may
 be secrets.
 """
 

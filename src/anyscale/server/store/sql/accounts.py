@@ -166,7 +166,7 @@ class Accounts(Table):
         self._connection.execute(sql, at, key, self._connection.texts(user_ids))
 
     def set_all_by_hand(self, user_ids: Sequence[str]) -> None:
-        """Make the suspensions of locked accounts ones by hand, which belong to no form."""
+        """Make the suspensions of locked accounts manual ones, which belong to no form."""
         sql = (
             "update users set suspended_by_sync = {false}, suspension_key = null"
             " where user_id {any}"

@@ -23,11 +23,11 @@ class PasswordResets(Table):
         self._connection.execute(_ADD, *structs.astuple(reset))
 
     def latest(self, which: Mapping[str, object], number: int, until: int) -> int:
-        """Return when the last but some request with some values was created; 0 without so many.
+        """Return when the n-th last request with these values was created; 0 without so many.
 
         Args:
             which: the values of columns.
-            number: 1 for the last one, 2 for the one before, and so on.
+            number: n: 1 for the last one, 2 for the one before, and so on.
             until: later ones do not count: a clock was ahead.
         """
         conditions = " and ".join(f"{column} = ?" for column in which)

@@ -89,7 +89,7 @@ def _announced_size(request: AnyRequest) -> int:
 async def _read(request: AnyRequest, upload: Upload) -> None:
     kind, parameters = request.content_type
     if kind != "multipart/form-data" or not parameters.get("boundary"):
-        raise RequestInvalid("this takes a users file")
+        raise RequestInvalid("this requires a users file")
     form = _Form(upload)
     try:
         with PushMultipartParser(parameters["boundary"], max_segment_count=_PARTS) as parser:

@@ -206,7 +206,7 @@ async function whyNotSent() {
   try {
     const response = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (new URL(response.url).pathname === "/sign-in") return SIGNED_OUT;
-    return "The server did not take the file. It may be working on other large files. Try again in a moment; this page still has the file.";
+    return "The server did not accept the file. It may be working on other large files. Try again in a moment; this page still has the file.";
   } catch {
     return "The file did not arrive: there is no connection. Try again; this page still has the file.";
   }

@@ -115,7 +115,7 @@ create table users (
     -- of a hash that another system has made: about how many milliseconds it takes to verify it
     imported_ms bigint,
     suspended_at bigint,
-    -- whether a sync suspended it, which another one may take back, and nobody since by hand
+    -- whether a sync suspended it, which another one may take back, and nobody manually since then
     suspended_by_sync boolean not null default false,
     -- the key of the form that suspended or restored it last together with others, which undoes that; null
     -- if its state was changed alone since
