@@ -1,16 +1,17 @@
-"""The filters of the list of users, which are in the address, and addresses with them."""
+"""The filters of the list of users."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import quote, urlencode
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from urllib.parse import quote
 
 from litestar.params import FromQuery, QueryParameter
-from msgspec import Struct, structs
+from msgspec import structs
 
 from anyscale.domain.user_query import MAX_QUERY_TEXT
 from anyscale.errors import RequestInvalid
 from anyscale.server.core.search import NarrowedQuery
+from anyscale.server.http.console.filters import Filters
 from anyscale.server.store.records.search import SignIn
 
 PATH = "/console/users"
@@ -74,9 +75,10 @@ class Heading(NamedTuple):
     sorted_by: str = ""
 
 
-class UserFilters(Struct, frozen=True):
-    """Which accounts the list has; an empty text is for any."""
+class UserFilters(Filters, frozen=True):
+    """Which accounts the list has."""
 
+    path: ClassVar[str] = PATH
     q: str = ""
     state: SignIn | Literal[""] = ""
     role: str = ""
@@ -133,10 +135,6 @@ class UserFilters(Struct, frozen=True):
         days = [(self.not_since, f"Not since {self.not_since}")] if other else []
         return [*_NOT_SINCE.items(), *days]
 
-    def address(self, path: str = PATH, **more: object) -> str:
-        """Return the address of a page with these filters."""
-        return address(path, **structs.asdict(self), **more)
-
 
 def parts_of(counts: Mapping[str, int], batch_id: str = "") -> list[dict[str, Any]]:
     """Return the parts of a bar of all accounts, or of those of a batch, each with its list."""
@@ -149,12 +147,6 @@ def parts_of(counts: Mapping[str, int], batch_id: str = "") -> list[dict[str, An
         }
         for sign_in, words in SIGN_IN.items()
     ]
-
-
-def address(path: str, **parameters: object) -> str:
-    """Return a path with those parameters that are not empty."""
-    query = urlencode({name: value for name, value in parameters.items() if value})
-    return f"{path}?{query}" if query else path
 
 
 def account_path(user_id: str) -> str:

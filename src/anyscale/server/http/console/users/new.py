@@ -13,6 +13,7 @@ from anyscale.server.core.batches.service import BatchService
 from anyscale.server.core.callers import SignInTooOld
 from anyscale.server.core.forms import FORM_USED
 from anyscale.server.core.login.links import PasswordLinkService
+from anyscale.server.http.console.filters import address
 from anyscale.server.http.console.users.fields import (
     DETAILS,
     TEXTS,
@@ -20,7 +21,7 @@ from anyscale.server.http.console.users.fields import (
     optional_texts,
     without_blanks,
 )
-from anyscale.server.http.console.users.filters import PATH, account_path, address
+from anyscale.server.http.console.users.filters import PATH, account_path
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import get, post
 from anyscale.server.http.web.console_page import (
