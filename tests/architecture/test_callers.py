@@ -39,7 +39,7 @@ def test_only_the_gate_creates_a_session_or_renews_its_sign_in() -> None:
         if calls.search(path.read_text(encoding="utf-8"))
     }
     assert found == {
-        "core/login/complete_sign_in.py": {"create_session(", "renew_session("},
+        "core/login/sign_in_gate.py": {"create_session(", "renew_session("},
         # where both are defined
         "core/login/sessions.py": {
             "create_session(",

@@ -42,7 +42,7 @@ def owner(site: Site) -> Owner:
         user = control_plane.sessions.authenticate(secret_in(state))
         new = NewApplication(name=f"Wiki {LONG}"[:200], redirect_uris=[HUB], audience=["owners"])
         created = control_plane.applications.create(user, new)
-        control_plane.tokens.create(f"robot-{LONG}"[:64], "owner", None, OPERATOR)
+        control_plane.tokens.create(OPERATOR, f"robot-{LONG}"[:64], "owner", None)
         with control_plane.store.write() as tx:
             entries = [
                 Entry(f"token:robot{at % 3}", "batch.dropped", f"bat_{at}", {"text": "W" * 60})

@@ -87,7 +87,7 @@ def long(site: Site) -> Long:
         domain = f"@{EMAIL.partition('@')[2]}"
         new = NewApplication(name="W" * 90, redirect_uris=[REDIRECT], audience=[domain])
         application = control_plane.applications.create(OPERATOR, new).application
-        control_plane.tokens.create("t" * 64, "owner", None, OPERATOR)
+        control_plane.tokens.create(OPERATOR, "t" * 64, "owner", None)
         update = control_plane.syncs.start(OPERATOR, "key", label, 9)
         assert update
         control_plane.syncs.save(update, SyncResult(created=1_000_000), "done")

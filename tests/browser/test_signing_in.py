@@ -80,7 +80,7 @@ def test_the_end_of_a_session_is_said_once_and_the_sign_in_leads_on(
     with closing(site.control_plane()) as control_plane:
         (user,) = control_plane.users.find([email])
         assert user
-        control_plane.sessions.revoke_all(user.user_id, OPERATOR)
+        control_plane.sessions.revoke_all(OPERATOR, user.user_id)
     page.goto("/password")
     expect(page.get_by_role("status")).to_contain_text("You are not signed in any more.")
     expect(page).to_have_url("/sign-in?to=%2Fpassword")

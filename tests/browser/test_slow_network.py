@@ -200,7 +200,7 @@ def test_what_was_typed_survives_the_end_of_the_session(slow: Page, site: Site) 
     with closing(site.control_plane()) as plane:
         (user,) = plane.users.find([email])
         assert user
-        plane.sessions.revoke_all(user.user_id, OPERATOR)
+        plane.sessions.revoke_all(OPERATOR, user.user_id)
     slow_down(slow)
     slow.get_by_role("button", name="Create the application").click()
     expect(slow.get_by_text("You are not signed in any more.")).to_be_visible()

@@ -65,7 +65,7 @@ def test_reads_go_on_and_readiness_says_that_writes_wait(own_server: PostgresSer
         batch = control_plane.batches.create(OPERATOR, "key", checked_users("jane"), "fail").batch
         [jane] = control_plane.batches.created(batch.batch_id, "", 9)
         session = session_caller(control_plane, jane.user_id)
-        token = control_plane.tokens.create("laptop", "owner", None, OPERATOR)
+        token = control_plane.tokens.create(OPERATOR, "laptop", "owner", None)
         with serve_in_process(control_plane) as url, ThreadPoolExecutor(8) as threads:
             client = HttpClient(url)
             assert client.request("GET", "/readyz").json == {"status": "ready"}

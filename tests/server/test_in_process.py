@@ -103,7 +103,7 @@ def test_accounts_change_for_the_caller(transport: Transport) -> None:
 def test_a_caller_whose_token_was_revoked_changes_nothing(
     control_plane: ControlPlane, transport: Transport
 ) -> None:
-    control_plane.tokens.revoke("jane", OPERATOR)
+    control_plane.tokens.revoke(OPERATOR, "jane")
     with pytest.raises(NotAuthenticated, match="was revoked"):
         transport.batches.create("key", checked_users("a"), "fail")
     with pytest.raises(NotAuthenticated, match="was revoked"):

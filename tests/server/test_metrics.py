@@ -98,7 +98,7 @@ def test_a_call_that_is_repeated_is_counted_once(tmp_path: Path) -> None:
         return [counter._value.get() for counter in (*states, USERS, HASHES, UNDONE)]
 
     control_plane = cheap_control_plane(Settings(database=tmp_path / "anyscale.db"))
-    token = control_plane.tokens.create("jane", "owner", None, OPERATOR)
+    token = control_plane.tokens.create(OPERATOR, "jane", "owner", None)
     with serve_in_process(control_plane) as url, closing(HttpTransport(url, token)) as transport:
         batches, before = transport.batches, counts()
         batch_id = batches.open("large", "skip").batch_id

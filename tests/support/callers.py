@@ -25,7 +25,7 @@ def token_caller(
 
 def token_of_role(control_plane: ControlPlane, name: str, role: str) -> str:
     """Create a token without an owner, of any role: also of one that another version creates."""
-    secret = control_plane.tokens.create(name, "owner", None, OPERATOR)
+    secret = control_plane.tokens.create(OPERATOR, name, "owner", None)
     with control_plane.store.write() as tx:
         execute_sql(tx, "update tokens set role = ? where name = ?", (role, name))
     return secret

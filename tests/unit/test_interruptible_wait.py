@@ -19,7 +19,7 @@ from anyscale.comparison.listed_accounts import ListedAccounts
 from anyscale.errors import Unavailable
 from anyscale.interruptible_wait import interruptible_wait
 from anyscale.server.check.network import within_time
-from anyscale.transport.http.retry_state import RetryState
+from anyscale.transport.http.retry_policy import RetryState
 
 #: more than any wait lasts that a signal interrupts
 LONG = 8.0
@@ -109,7 +109,7 @@ def test_ctrl_c_just_before_a_wait_ends_it(
     late_signals: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("anyscale.transport.http.retry_state._FIRST_PAUSE", 3 * LONG)
+    monkeypatch.setattr("anyscale.transport.http.retry_policy._FIRST_PAUSE", 3 * LONG)
     monkeypatch.setattr("anyscale.comparison.listed_accounts._GRACE", 3 * LONG)
     monkeypatch.setattr("anyscale.server.check.network.SECONDS", 3 * LONG)
     with pytest.raises(KeyboardInterrupt):

@@ -1,9 +1,16 @@
 """Compare the users of a source with their accounts, and bring the accounts up to date.
 
-`matched_users` reads the source and finds the account of each user, and `differences` compares two
-of them. `verification` lists what differs, and `suspension` chooses the accounts of a list to
-suspend or restore. A sync brings accounts up to date: `sync_run` reads and does it. In between,
-`sync_planner` decides: `rules_of_entries` about each entry and its account, then `rules_of_plans`
-about what depends on other accounts; `possible_pairs` is a hint about a plan. The commands, the SDK
-and the console use the package: `comparison_calls` has the calls of a control plane that it needs.
+    comparison_calls.py    the calls of a control plane that all of them need
+    matched_users.py       read the source, and find the account of each user
+    differences.py         compare a user and an account
+    verification.py        list what differs
+    suspension_by_list.py  choose the accounts of a list to suspend or restore
+    sync_run.py            a sync: plan it, and do it
+    sync_planner.py        decide the plan, by the rules of the next two, in their order
+    rules_of_entries.py    the rules about an entry and its account
+    rules_of_plans.py      the rules about what depends on other accounts
+    sync_limits.py         what stops a sync
+    possible_pairs.py      a hint about people of a plan who may be the same
+
+The commands, the SDK and the console use the package.
 """

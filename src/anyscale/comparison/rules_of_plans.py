@@ -8,7 +8,8 @@ from msgspec import UNSET, structs
 from anyscale.comparison.draft_plan import DraftPlan, Unique
 from anyscale.comparison.look_alikes import Namesakes, look_alikes, names_with_lost_letters
 from anyscale.comparison.questions import question_of_look_alike
-from anyscale.comparison.sync_options import choose_kinds, count_unidentified, stop_reasons
+from anyscale.comparison.sync_limits import count_unidentified, stop_reasons
+from anyscale.comparison.sync_options import choose_kinds
 from anyscale.comparison.sync_steps import are_different, shown_changes
 from anyscale.domain.conflicts import FREED_DAYS
 from anyscale.domain.emails import email_key_or_empty

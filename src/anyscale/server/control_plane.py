@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from anyscale.server.core.accounts.account_details import AccountDetailsQuery
     from anyscale.server.core.accounts.export import UserExports
     from anyscale.server.core.accounts.syncs import SyncService
-    from anyscale.server.core.login.complete_sign_in import SignInGate
     from anyscale.server.core.login.passkey_login import PasskeyLogin
     from anyscale.server.core.login.password_change import PasswordChanges
     from anyscale.server.core.login.password_login import PasswordLogin
     from anyscale.server.core.login.password_resets import PasswordResets
     from anyscale.server.core.login.rate_limit import LoginRateLimiter
     from anyscale.server.core.login.second_factor_login import SecondFactorLogin
+    from anyscale.server.core.login.sign_in_gate import SignInGate
     from anyscale.server.core.mail.queue import MailQueue
     from anyscale.server.core.mail.sender import MailSender
     from anyscale.server.core.openid.applications import ApplicationService
@@ -188,7 +188,7 @@ class ControlPlane:
 
     @cached_property
     def _gate(self) -> "SignInGate":
-        from anyscale.server.core.login.complete_sign_in import SignInGate
+        from anyscale.server.core.login.sign_in_gate import SignInGate
 
         return SignInGate(self.settings.second_factor, self._rate_limiter)
 

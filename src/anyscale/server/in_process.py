@@ -135,7 +135,7 @@ class Mails(_Calls):
         return queue.list_mails(failed=failed, after=after, limit=limit)
 
     def stop(self, which: str) -> Sequence[str]:
-        return self._with_relay("change").mail_queue.stop(which, self.caller)
+        return self._with_relay("change").mail_queue.stop(self.caller, which)
 
     def _with_relay(self, need: Need) -> ControlPlane:
         """Refuse mail where no server could send it, before a database is created."""

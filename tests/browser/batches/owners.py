@@ -96,7 +96,7 @@ def run_owners(folder: Path, database: Path | str, **settings: str) -> Iterator[
     constants = {
         "anyscale.server.core.batches.service.hash_passwords": PausingHashes(_pause(folder)),
         # Files wait for one another while a test looks at pages, on a slow machine for long.
-        "anyscale.server.background.uploads._WAIT_SECONDS": 300.0,
+        "anyscale.server.background.memory_budget._WAIT_SECONDS": 300.0,
         "anyscale.server.http.console.batches.uploads._PART_SECONDS": 300.0,
     }
     with ServerProcess(url, folder, settings=settings, constants=constants) as server:

@@ -9,7 +9,7 @@ import pytest
 from tests.support.commands.running import CommandResult, RunAnyscale
 from tests.support.users_files import write_users_file
 
-from anyscale.transport.http import retry_state
+from anyscale.transport.http import retry_policy
 
 
 @pytest.fixture
@@ -34,6 +34,6 @@ def ask(anyscale: RunAnyscale, tmp_path: Path) -> Callable[..., CommandResult]:
 def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the clock of the retries be 11 seconds later at each look, without any pause."""
     clock = count(0, 11)
-    monkeypatch.setattr(retry_state, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(retry_policy, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     for name in ("FIRST_PAUSE", "LONGEST_PAUSE"):
-        monkeypatch.setattr(retry_state, f"_{name}", 0.0)
+        monkeypatch.setattr(retry_policy, f"_{name}", 0.0)

@@ -128,7 +128,7 @@ RESPONDED = {
 def test_tls_is_no_question_once_anything_has_responded(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for patience in ("_PATIENCE", "_FIRST_PATIENCE"):
+    for patience in ("PATIENCE", "FIRST_PATIENCE"):
         monkeypatch.setattr(f"anyscale.transport.http.retrying_client.{patience}", 60.0)
     messages: list[str] = []
     with serving_in_turn(RESPONDED[what], *[b""] * 40) as host:
@@ -143,7 +143,7 @@ def test_tls_is_no_question_if_the_response_takes_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("anyscale.transport.http.retrying_client._READ_SECONDS", 0.2)
-    monkeypatch.setattr("anyscale.transport.http.retrying_client._FIRST_PATIENCE", 0.01)
+    monkeypatch.setattr("anyscale.transport.http.retrying_client.FIRST_PATIENCE", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"http://127.0.0.1:{silent.getsockname()[1]}"
         client = RetryingClient(host, "token", 1, pytest.fail)
@@ -159,7 +159,7 @@ def test_a_call_without_a_response_in_time_may_have_arrived(
     changes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anyscale.transport.http.retrying_client._READ_SECONDS", 0.2)
-    monkeypatch.setattr("anyscale.transport.http.retrying_client._FIRST_PATIENCE", 0.01)
+    monkeypatch.setattr("anyscale.transport.http.retrying_client.FIRST_PATIENCE", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"http://127.0.0.1:{silent.getsockname()[1]}"
         client = RetryingClient(host, "token", 1, pytest.fail)

@@ -23,7 +23,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str,
     """The URL of a server, the token of an owner, and one that may do nothing."""
     control_plane = new_control_plane(tmp_path_factory.mktemp("login"))
     tokens = control_plane.tokens
-    owner = tokens.create("jane", "owner", None, OPERATOR)
+    owner = tokens.create(OPERATOR, "jane", "owner", None)
     intern = token_of_role(control_plane, "intern", "collaborator")
     with serve_in_process(control_plane) as url:
         yield url, owner, intern

@@ -26,9 +26,9 @@ from tests.support.waiting import wait_until
 
 from anyscale.errors import ServerUnreachable
 from anyscale.transport.base import Outage
-from anyscale.transport.http import outage_reporter, retry_state, retrying_client
+from anyscale.transport.http import outage_reporter, retry_policy, retrying_client
 from anyscale.transport.http.outage_reporter import OutageReporter
-from anyscale.transport.http.retry_state import RetryState
+from anyscale.transport.http.retry_policy import RetryState
 from anyscale.transport.http.retrying_client import RetryingClient
 
 HOST = "https://accounts.example.com"
@@ -55,7 +55,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (outage_reporter, retry_state):
+    for module in (outage_reporter, retry_policy):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock))
     return clock
 

@@ -18,7 +18,7 @@ from tests.support.servers.server_process import ServerProcess
 from tests.support.users_files import write_users_file
 
 from anyscale.errors import Overloaded, ServerUnreachable, Unavailable
-from anyscale.transport.http import retry_state
+from anyscale.transport.http import retry_policy
 from anyscale.transport.http.retrying_client import RetryingClient
 
 #: responses to the first call while a server restarts -> the message
@@ -44,7 +44,7 @@ def answering_in_turn(*answers: bytes) -> Iterator[RetryingClient]:
 def test_the_first_call_waits_for_a_server_that_restarts_as_any_other_call(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyscale.transport.http.retrying_client._FIRST_PATIENCE", 0.01)
+    monkeypatch.setattr("anyscale.transport.http.retrying_client.FIRST_PATIENCE", 0.01)
     answers = (RESTARTS[what][0],) * 2
     with answering_in_turn(*answers, http("200 OK", IDENTITY, body='{"a": 1}')) as client:
         assert client.request(dict[str, int], "GET", "/v1/policy") == {"a": 1}
@@ -54,7 +54,7 @@ def test_the_first_call_waits_for_a_server_that_restarts_as_any_other_call(
 def test_a_server_that_does_not_return_is_explained(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyscale.transport.http.retrying_client._PATIENCE", 0.01)
+    monkeypatch.setattr("anyscale.transport.http.retrying_client.PATIENCE", 0.01)
     answer, message = RESTARTS[what]
     with answering_in_turn(answer) as client, pytest.raises(Unavailable) as failed:
         client.request(dict, "GET", "/v1/policy")
@@ -79,7 +79,7 @@ def test_a_request_that_a_proxy_gave_up_is_sent_again(what: str) -> None:
 def test_a_call_that_is_given_up_says_for_how_long_it_was_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("anyscale.transport.http.retrying_client._PATIENCE", 60.0)
+    monkeypatch.setattr("anyscale.transport.http.retrying_client.PATIENCE", 60.0)
     answers = [http("502 Bad Gateway")] * 3
     with answering_in_turn(*answers) as client, pytest.raises(ServerUnreachable) as failed:
         client.request(dict, "GET", "/v1/policy")
@@ -88,8 +88,8 @@ def test_a_call_that_is_given_up_says_for_how_long_it_was_repeated(
 
 def test_a_call_that_was_not_repeated_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with the first call, whose only attempt may take longer than it would be repeated."""
-    monkeypatch.setattr("anyscale.transport.http.retrying_client._FIRST_PATIENCE", 0.01)
-    monkeypatch.setattr(retry_state, "_REPORTED_FROM", 0.0)
+    monkeypatch.setattr("anyscale.transport.http.retrying_client.FIRST_PATIENCE", 0.01)
+    monkeypatch.setattr(retry_policy, "_REPORTED_FROM", 0.0)
     with answering_in_turn(b"") as client, pytest.raises(ServerUnreachable) as failed:
         client.request(dict, "GET", "/v1/policy")
     assert str(failed.value).startswith("the connection to http://127.0.0.1")
@@ -98,8 +98,8 @@ def test_a_call_that_was_not_repeated_is_not_given_up(monkeypatch: pytest.Monkey
 @pytest.mark.usefixtures("long_pauses")
 def test_a_call_is_given_up_if_the_server_stays_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     # Each refusal is a response, after which the patience begins anew.
-    monkeypatch.setattr("anyscale.transport.http.retrying_client._PATIENCE", 1.0)
-    monkeypatch.setattr(retry_state, "_BUSY_PATIENCE", 60.0)
+    monkeypatch.setattr("anyscale.transport.http.retrying_client.PATIENCE", 1.0)
+    monkeypatch.setattr(retry_policy, "_BUSY_PATIENCE", 60.0)
     answers = [problem(429, "overloaded")] * 3
     with answering_in_turn(*answers) as client, pytest.raises(Overloaded) as failed:
         client.request(dict, "GET", "/v1/policy")
@@ -146,7 +146,7 @@ def test_the_outcome_is_unknown_if_the_server_does_not_return(
     """The command has a patience of one second, in place of a minute."""
     users = write_users_file(tmp_path / "users.yaml", 100, 100)
     with FaultyProxy([configured_server.port], killing_at(configured_server, 1)) as proxy:
-        patience = {"transport.http.retrying_client._PATIENCE": 1.0}
+        patience = {"transport.http.retrying_client.PATIENCE": 1.0}
         done = start_batch(users, proxy.url, **patience).finish(60)
     assert done.returncode == 3, done.stderr
     assert "Run the same command again" in done.stderr

@@ -176,7 +176,7 @@ def test_a_reader_exports_from_a_server_what_is_not_about_passwords(
     small: Place, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     control_plane = cheap_control_plane(Settings(database=small.database))
-    token = control_plane.tokens.create("auditor", "reader", None, OPERATOR)
+    token = control_plane.tokens.create(OPERATOR, "auditor", "reader", None)
     with serve_in_process(control_plane) as url:
         monkeypatch.setenv("ANYSCALE_CLI_TOKEN", token)
         done = small.do("user", "export", "-o", f"remote.{ending}", "--host", url)

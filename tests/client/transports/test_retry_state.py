@@ -7,7 +7,7 @@ import time
 import pytest
 
 from anyscale.errors import LinkRefused, NotFound, ServerUnreachable, Unavailable
-from anyscale.transport.http.retry_state import RetryState
+from anyscale.transport.http.retry_policy import RetryState
 
 DOWN = Unavailable("it is down")
 

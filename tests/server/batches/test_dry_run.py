@@ -188,7 +188,7 @@ def test_a_run_names_the_taken_emails_of_every_chunk(
 
 
 def test_a_dry_run_over_http_follows_the_key_as_the_run_does(control_plane: ControlPlane) -> None:
-    secret = control_plane.tokens.create("laptop", "owner", None, OPERATOR)
+    secret = control_plane.tokens.create(OPERATOR, "laptop", "owner", None)
     with serve_in_process(control_plane) as url:
         client = HttpClient(url)
 

@@ -512,7 +512,7 @@ def caller(control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Toke
         moments.append(time.monotonic())
         if len(moments) == 2:  # the end of the first slice, after the start of the call
             monkeypatch.undo()
-            control_plane.tokens.revoke("laptop", operator("jane"))
+            control_plane.tokens.revoke(operator("jane"), "laptop")
         return moments[-1]
 
     monkeypatch.setattr(undo, "_SLICE", 2)

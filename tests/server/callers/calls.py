@@ -165,7 +165,7 @@ def _answer(control_plane: ControlPlane, caller: Any) -> Ready:
 def _revoke_all_sessions(control_plane: ControlPlane, caller: Any) -> Ready:
     user_id = _new_account(control_plane)
     session_caller(control_plane, user_id)
-    return lambda: control_plane.sessions.revoke_all(user_id, caller)
+    return lambda: control_plane.sessions.revoke_all(caller, user_id)
 
 
 def _create_links(control_plane: ControlPlane, caller: Any) -> Ready:
@@ -190,7 +190,7 @@ def _mail_many(control_plane: ControlPlane, caller: Any) -> Ready:
 
 def _stop_mailing(control_plane: ControlPlane, caller: Any) -> Ready:
     mailing_id = control_plane.links.mail_many(OPERATOR, _new_published_batch(control_plane))
-    return lambda: control_plane.mail_queue.stop(mailing_id, caller)
+    return lambda: control_plane.mail_queue.stop(caller, mailing_id)
 
 
 def _revoke_link(control_plane: ControlPlane, caller: Any) -> Ready:
@@ -200,12 +200,12 @@ def _revoke_link(control_plane: ControlPlane, caller: Any) -> Ready:
 
 def _create_token(control_plane: ControlPlane, caller: Any) -> Ready:
     name = _new_name()
-    return lambda: control_plane.tokens.create(name, "owner", None, caller)
+    return lambda: control_plane.tokens.create(caller, name, "owner", None)
 
 
 def _revoke_token(control_plane: ControlPlane, caller: Any) -> Ready:
     name = token_caller(control_plane, _new_name()).token.name
-    return lambda: control_plane.tokens.revoke(name, caller)
+    return lambda: control_plane.tokens.revoke(caller, name)
 
 
 def _new_application(control_plane: ControlPlane) -> str:
@@ -341,11 +341,11 @@ def _token(control_plane: ControlPlane, _: str) -> Any:
 
 
 def _by_name(control_plane: ControlPlane, caller: Any) -> Ready:
-    return lambda: control_plane.tokens.revoke(caller.token.name, OPERATOR)
+    return lambda: control_plane.tokens.revoke(OPERATOR, caller.token.name)
 
 
 def _by_id(control_plane: ControlPlane, caller: Any) -> Ready:
-    return lambda: control_plane.tokens.revoke(caller.token.token_id, OPERATOR)
+    return lambda: control_plane.tokens.revoke(OPERATOR, caller.token.token_id)
 
 
 def _by_its_user(control_plane: ControlPlane, caller: Any) -> Ready:

@@ -160,7 +160,7 @@ def test_a_collaborator_with_a_session_is_no_owner(control_plane: ControlPlane) 
 def test_the_release_of_a_batch_without_rows_checks_its_caller(control_plane: ControlPlane) -> None:
     caller = token_caller(control_plane)
     batch = control_plane.batches.open(caller, "key", "fail")
-    control_plane.tokens.revoke("laptop", OPERATOR)
+    control_plane.tokens.revoke(OPERATOR, "laptop")
     with pytest.raises(NotAuthenticated):
         control_plane.batches.release(caller, batch.batch_id)
 

@@ -36,7 +36,7 @@ def statuses(results: dict[str, CheckResult]) -> dict[str, str]:
 def create(database: Path | str) -> None:
     """Create a control plane with a token."""
     with closing(ControlPlane(Settings(database=database), profile=CHEAPEST)) as control_plane:
-        control_plane.tokens.create("jane", "owner", None, OPERATOR)
+        control_plane.tokens.create(OPERATOR, "jane", "owner", None)
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_the_key_is_random_and_created_by_the_first_server(
             assert get_operator_key(tx) is None
         OperatorProofs(first.transactions)
         key, now = key_and_time(first)
-        first.tokens.create("ann", "owner", None, OPERATOR)
+        first.tokens.create(OPERATOR, "ann", "owner", None)
         assert key_and_time(first)[0] == key
         with closing(store_deployment.control_plane()) as second:
             assert OperatorProofs(second.transactions).respond(new_proof(key, now)) is not None

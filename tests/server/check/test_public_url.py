@@ -60,7 +60,7 @@ class Site:
             database=self.database, public_url=self.url, trusted_proxies=trusted_proxies
         )
         control_plane = ControlPlane(settings, profile=CHEAPEST)
-        control_plane.tokens.create("jane", "owner", None, OPERATOR)
+        control_plane.tokens.create(OPERATOR, "jane", "owner", None)
         server = stack.enter_context(serve_in_process(control_plane))
         self.server_port = int(server.rpartition(":")[2])
         self._folder, self._certificate = folder, certificate
@@ -354,7 +354,7 @@ def test_a_server_of_another_database_or_version_is_found(
 ) -> None:
     other = tmp_path / "other" / "anyscale.db"
     with closing(ControlPlane(Settings(database=other))) as control_plane:
-        control_plane.tokens.create("jane", "owner", None, OPERATOR)
+        control_plane.tokens.create(OPERATOR, "jane", "owner", None)
     with site.behind_nginx():
         results = site.check(ANYSCALE_DATABASE_URL=f"sqlite:///{other}")
         monkeypatch.setattr(route, "__version__", "0.0.9")
@@ -395,7 +395,7 @@ def test_without_a_token_the_server_is_recognized_too(
     with ExitStack() as stack:
         site = Site(tmp_path, certificate, stack)
         with closing(ControlPlane(Settings(database=site.database))) as control_plane:
-            control_plane.tokens.revoke("jane", OPERATOR)
+            control_plane.tokens.revoke(OPERATOR, "jane")
         with site.behind_nginx():
             result = site.check("public_url.server")["public_url.server"]
 
@@ -467,7 +467,7 @@ def test_a_public_url_that_never_responds_takes_limited_time(
 def test_a_server_without_a_proxy_has_no_checks_of_one(tmp_path: Path) -> None:
     settings = Settings(database=tmp_path / "anyscale.db")
     control_plane = ControlPlane(settings, profile=CHEAPEST)
-    control_plane.tokens.create("jane", "owner", None, OPERATOR)
+    control_plane.tokens.create(OPERATOR, "jane", "owner", None)
     with serve_in_process(control_plane) as url:
         environment = {"ANYSCALE_PUBLIC_URL": url} | {
             "ANYSCALE_DATABASE_URL": f"sqlite:///{settings.database}"

@@ -49,7 +49,7 @@ def test_the_calls_of_owners_take_no_session(url: str) -> None:
 
 
 def test_the_calls_of_users_take_no_token(control_plane: ControlPlane, url: str) -> None:
-    token = control_plane.tokens.create("laptop", "owner", None, OPERATOR)
+    token = control_plane.tokens.create(OPERATOR, "laptop", "owner", None)
     client = HttpClient(url)
 
     assert client.request("GET", "/v1/users", headers=bearer(token)).status == 200
@@ -108,7 +108,7 @@ def test_a_form_of_another_site_is_in_the_audit_log(control_plane: ControlPlane,
 def test_each_control_plane_of_a_process_has_its_own_tokens_and_name(
     control_plane: ControlPlane, url: str, tmp_path: Path
 ) -> None:
-    token = control_plane.tokens.create("laptop", "owner", None, OPERATOR)
+    token = control_plane.tokens.create(OPERATOR, "laptop", "owner", None)
     settings = Settings(database=tmp_path / "other.db", policy=POLICY, organization="Other Works")
     with serve_in_process(cheap_control_plane(settings)) as other_url:
         both = [HttpClient(url), HttpClient(other_url)]

@@ -61,7 +61,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> ControlPlane:
 @pytest.fixture(scope="module")
 def token(control_plane: ControlPlane) -> str:
     """Of an owner."""
-    return control_plane.tokens.create("laptop", "owner", None, operator("test"))
+    return control_plane.tokens.create(operator("test"), "laptop", "owner", None)
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def test_the_metrics_have_the_version_the_schema_the_workers_and_the_published_a
 def test_batches_and_the_users_that_they_create_and_an_undo_deletes_are_counted(
     control_plane: ControlPlane, url: str, scrape: Scrape
 ) -> None:
-    token = control_plane.tokens.create("jane", "owner", None, OPERATOR)
+    token = control_plane.tokens.create(OPERATOR, "jane", "owner", None)
     sdk = Anyscale(host=url, token=token)
     users = [
         AdminCreateUser(name, f"{name}@example.com", "correct horse battery")

@@ -40,7 +40,7 @@ class Served(NamedTuple):
 def served(postgres_databases: PostgresDatabases) -> Iterator[Served]:
     with postgres_databases.empty() as database:
         control_plane = ControlPlane(Settings(database=database))
-        token = control_plane.tokens.create("script", "owner", None, OPERATOR)
+        token = control_plane.tokens.create(OPERATOR, "script", "owner", None)
         create_accounts(control_plane, "jane", "joe", "boss", "gone", "anna")
         found = control_plane.users.find(
             [f"{name}@example.com" for name in ("jane", "joe", "boss", "gone", "anna")]

@@ -151,7 +151,7 @@ def served(postgres_databases: PostgresDatabases) -> Iterator[dict[str, Any]]:
     with postgres_databases.empty() as database:
         kept = Settings(database=database, second_factor_keys=seed_keys_folder())
         control_plane = ControlPlane(kept, profile=CHEAPEST)
-        token = control_plane.tokens.create("jane", "owner", None, OPERATOR)
+        token = control_plane.tokens.create(OPERATOR, "jane", "owner", None)
         create_accounts(control_plane, "jane")
         with serve_in_process(control_plane) as url:
             HttpClient(url).sign_in_first_time()

@@ -57,7 +57,7 @@ def test_an_address_of_a_visitor_reaches_a_terminal_escaped(log: StringIO) -> No
 def test_a_line_of_a_worker_thread_has_the_id_of_its_request(
     control_plane: ControlPlane, log: StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token = control_plane.tokens.create("jane", "owner", None, OPERATOR)
+    token = control_plane.tokens.create(OPERATOR, "jane", "owner", None)
 
     def page(*_: object) -> UserPage:
         _log.warning("in a thread")

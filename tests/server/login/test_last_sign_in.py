@@ -19,10 +19,10 @@ from tests.support.sign_in.sign_ins import (
 from tests.support.users import PASSWORD, find_accounts
 
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.login.complete_sign_in import SignInGate
 from anyscale.server.core.login.half_sign_in import Shown
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import lock_for_session
+from anyscale.server.core.login.sign_in_gate import SignInGate
 from anyscale.server.store.sql.accounts import Accounts
 
 DAY_MS = 24 * 60 * 60 * 1_000

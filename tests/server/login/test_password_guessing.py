@@ -22,10 +22,8 @@ from anyscale.errors import (
     TooManyFailedLogins,
 )
 from anyscale.server.control_plane import ControlPlane
-from anyscale.server.core.login.sessions import (
-    DEVICE_LIMIT,
-    ClientInfo,
-)
+from anyscale.server.core.login.sessions import ClientInfo
+from anyscale.server.core.session_lifetime import DEVICE_LIMIT
 
 _DAY = 24 * 60 * 60 * 1000
 

@@ -37,11 +37,11 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit import entries
 from anyscale.server.core.audit.entries import Entry
-from anyscale.server.core.callers import IDLE_LIMIT
 from anyscale.server.core.hashing.argon2id import Hasher, Profile
 from anyscale.server.core.login import sessions
 from anyscale.server.core.login.half_sign_in import HalfSignIn
 from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.session_lifetime import IDLE_LIMIT
 from anyscale.server.store.records.login import LinkRecord
 
 _DAY = 24 * 60 * 60 * 1000

@@ -493,7 +493,7 @@ def test_a_changed_account_ends_half_a_sign_in(control_plane: ControlPlane, chan
     elif change == "sso":
         control_plane.updates.update(OPERATOR, user_id, UserChanges(is_sso_user=True))
     elif change == "signed out":
-        control_plane.sessions.revoke_all(user_id, OPERATOR)
+        control_plane.sessions.revoke_all(OPERATOR, user_id)
     elif change == "signed out elsewhere":
         user = control_plane.sessions.authenticate(signed_in.session)
         control_plane.sessions.revoke_others(user)

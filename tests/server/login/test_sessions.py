@@ -35,14 +35,10 @@ from anyscale.errors import (
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit import entries
 from anyscale.server.core.audit.entries import Entry
-from anyscale.server.core.callers import IDLE_LIMIT, is_live
 from anyscale.server.core.login import sessions
-from anyscale.server.core.login.sessions import (
-    ABSOLUTE_LIMIT,
-    DEVICE_LIMIT,
-    ClientInfo,
-)
+from anyscale.server.core.login.sessions import ClientInfo
 from anyscale.server.core.secrets import hash_of
+from anyscale.server.core.session_lifetime import ABSOLUTE_LIMIT, DEVICE_LIMIT, IDLE_LIMIT, is_live
 
 _DAY = 24 * 60 * 60 * 1000
 

@@ -291,7 +291,7 @@ def test_requests_that_wait_are_counted_whether_they_have_an_account_or_not(
     control_plane: ControlPlane, anyscale: RunAnyscale
 ) -> None:
     create_jane(control_plane)
-    token = control_plane.tokens.create("joe", "owner", None, OPERATOR)
+    token = control_plane.tokens.create(OPERATOR, "joe", "owner", None)
     with serve_in_process(control_plane) as url:
         env = {"ANYSCALE_HOST": url, "ANYSCALE_CLI_TOKEN": token}
         assert "for a new password" not in anyscale("mail", "list", env=env).stderr

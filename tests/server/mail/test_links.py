@@ -261,7 +261,7 @@ def test_links_that_a_token_requested_are_not_sent_after_it_was_revoked(
     jane, joe = user_ids(control_plane, "jane", "joe")
     control_plane.links.mail(token_caller(control_plane, "laptop"), [jane])
     control_plane.links.mail(OPERATOR, [joe])
-    control_plane.tokens.revoke("laptop", OPERATOR)
+    control_plane.tokens.revoke(OPERATOR, "laptop")
     send_all(control_plane)
     assert [mail.recipients for mail in relay.received] == [["joe@example.com"]]
 

@@ -150,8 +150,8 @@ def test_a_mailing_that_is_stopped_sends_no_more_and_says_so_in_the_audit_log(
     sender = sender_of(control_plane)
     while len(relay.received) < 3:
         sender.send_next()
-    [stopped] = control_plane.mail_queue.stop(batch_id, OPERATOR)
-    assert control_plane.mail_queue.stop(batch_id, OPERATOR) == []
+    [stopped] = control_plane.mail_queue.stop(OPERATOR, batch_id)
+    assert control_plane.mail_queue.stop(OPERATOR, batch_id) == []
     send_all(control_plane)
     [mailing] = control_plane.mail_queue.list_mailings()
     assert (mailing.mailing_id, mailing.state, mailing.sent) == (stopped, "stopped", 3)
@@ -164,7 +164,7 @@ def test_a_mailing_that_is_stopped_sends_no_more_and_says_so_in_the_audit_log(
 
 def test_a_mailing_that_nobody_requested_cannot_be_stopped(control_plane: ControlPlane) -> None:
     with pytest.raises(NotFound):
-        control_plane.mail_queue.stop("bat_none", OPERATOR)
+        control_plane.mail_queue.stop(OPERATOR, "bat_none")
 
 
 def test_links_to_all_accounts_that_nobody_can_sign_in_to(

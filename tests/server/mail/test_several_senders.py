@@ -169,7 +169,7 @@ def test_a_mail_that_is_deleted_while_it_is_sent_counts_as_sent(
     def delete(_: str) -> None:
         relay.on_data = lambda _: None
         if is_stop:
-            servers[1].mail_queue.stop(batch.batch_id, OPERATOR)
+            servers[1].mail_queue.stop(OPERATOR, batch.batch_id)
             return
         for mail in mails(servers[1]):
             servers[1].lifecycle.suspend(OPERATOR, mail.user_id)

@@ -322,7 +322,7 @@ ENDS: dict[str, End] = {
         _caller(site), _caller(site).session.session_id
     ),
     "sign out everywhere": lambda site: site.control_plane.sessions.revoke_all(
-        site.ids["jane"], OPERATOR
+        OPERATOR, site.ids["jane"]
     ),
     "password": lambda site: site.control_plane.password_changes.change_password(
         _caller(site), PASSWORD, NEW_PASSWORD, HOME

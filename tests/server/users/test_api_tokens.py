@@ -22,7 +22,7 @@ from anyscale.server.core.tokens.api_tokens import PREFIX, _is_whole, _new_token
 
 
 def test_a_token_identifies_its_owner(control_plane: ControlPlane) -> None:
-    token = control_plane.tokens.create("ann", "owner", None, operator("root"))
+    token = control_plane.tokens.create(operator("root"), "ann", "owner", None)
     caller = control_plane.tokens.authenticate(token)
     assert (caller.actor, caller.token.role) == ("token:ann", "owner")
     assert token not in repr(caller)
@@ -33,25 +33,25 @@ def test_a_token_identifies_its_owner(control_plane: ControlPlane) -> None:
 def test_only_the_hash_of_a_token_is_stored(
     control_plane: ControlPlane, store_deployment: Deployment
 ) -> None:
-    token = control_plane.tokens.create("ann", "owner", None, operator("root"))
+    token = control_plane.tokens.create(operator("root"), "ann", "owner", None)
     assert token not in str(store_deployment.snapshot())
 
 
 def test_a_name_is_taken_until_its_token_is_revoked(control_plane: ControlPlane) -> None:
-    first = control_plane.tokens.create("ann", "owner", None, operator("root"))
+    first = control_plane.tokens.create(operator("root"), "ann", "owner", None)
     with pytest.raises(ConfigError, match="there is a token named 'ann'"):
-        control_plane.tokens.create("ann", "owner", None, operator("root"))
-    control_plane.tokens.create("ann's laptop", "owner", None, operator("root"))
+        control_plane.tokens.create(operator("root"), "ann", "owner", None)
+    control_plane.tokens.create(operator("root"), "ann's laptop", "owner", None)
     with pytest.raises(ConfigError) as caught:
-        control_plane.tokens.create("ann's laptop", "owner", None, operator("root"))
+        control_plane.tokens.create(operator("root"), "ann's laptop", "owner", None)
     (command,) = re.findall("`(.*)`", str(caught.value))
     assert shlex.split(command) == ["anyscale", "server", "revoke-token", "ann's laptop"]
-    control_plane.tokens.revoke("ann", operator("root"))
-    control_plane.tokens.create("ann", "owner", None, operator("root"))
+    control_plane.tokens.revoke(operator("root"), "ann")
+    control_plane.tokens.create(operator("root"), "ann", "owner", None)
     with pytest.raises(NotAuthenticated, match="was revoked"):
         control_plane.tokens.authenticate(first)
     with pytest.raises(NotFound):
-        control_plane.tokens.revoke("nobody", operator("root"))
+        control_plane.tokens.revoke(operator("root"), "nobody")
 
 
 @pytest.mark.parametrize("name", ["", " ann", "a\nb", "\u3164", "an\u2800n", "x" * 65])
@@ -59,11 +59,11 @@ def test_a_name_is_short_and_has_visible_characters_only(
     control_plane: ControlPlane, name: str
 ) -> None:
     with pytest.raises(ConfigError):
-        control_plane.tokens.create(name, "owner", None, operator("root"))
+        control_plane.tokens.create(operator("root"), name, "owner", None)
 
 
 def test_a_token_expires_by_the_clock_of_the_database(control_plane: ControlPlane) -> None:
-    token = control_plane.tokens.create("ann", "owner", 1, operator("root"))
+    token = control_plane.tokens.create(operator("root"), "ann", "owner", 1)
     control_plane.tokens.authenticate(token)
     with control_plane.store.write() as tx:
         execute_sql(tx, "update tokens set expires_at = 1")
@@ -74,7 +74,7 @@ def test_a_token_expires_by_the_clock_of_the_database(control_plane: ControlPlan
 def test_a_token_has_expired_at_its_time_of_expiry(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token = control_plane.tokens.create("ann", "owner", 1, operator("root"))
+    token = control_plane.tokens.create(operator("root"), "ann", "owner", 1)
     expires_at = control_plane.tokens.all()[0].expires_at
     assert expires_at
     with control_plane.store.read() as tx:
@@ -93,11 +93,11 @@ def test_the_actor_of_this_machine_is_its_system_user(monkeypatch: pytest.Monkey
 
 
 def test_publishing_checks_the_permission_again(control_plane: ControlPlane) -> None:
-    token = control_plane.tokens.create("ann", "owner", None, operator("root"))
+    token = control_plane.tokens.create(operator("root"), "ann", "owner", None)
     caller = control_plane.tokens.authenticate(token)
     batch = control_plane.batches.open(caller, "key", "fail")
     control_plane.batches.reserve(OPERATOR, batch.batch_id, 0, checked_users("a"))
-    control_plane.tokens.revoke("ann", operator("root"))
+    control_plane.tokens.revoke(operator("root"), "ann")
     with pytest.raises(NotAuthenticated):
         control_plane.batches.publish(caller, batch.batch_id, 1)
     with pytest.raises(NotAuthenticated):
@@ -108,20 +108,20 @@ def test_publishing_checks_the_permission_again(control_plane: ControlPlane) -> 
 @pytest.mark.parametrize("role", ["collaborator", "provisioner", ""])
 def test_no_token_is_created_that_could_do_nothing(control_plane: ControlPlane, role: str) -> None:
     with pytest.raises(ConfigError, match="could do nothing"):
-        control_plane.tokens.create("carl", role, None, operator("root"))
+        control_plane.tokens.create(operator("root"), "carl", role, None)
     assert not control_plane.tokens.any_exists()
 
 
 def test_a_reader_may_not_publish(control_plane: ControlPlane) -> None:
-    token = control_plane.tokens.create("carl", "reader", None, operator("root"))
+    token = control_plane.tokens.create(operator("root"), "carl", "reader", None)
     caller = control_plane.tokens.authenticate(token)
     with pytest.raises(NotPermitted):
         control_plane.batches.create(caller, "small", checked_users("b"), "fail")
 
 
 def test_changes_of_tokens_are_in_the_audit_log(control_plane: ControlPlane) -> None:
-    control_plane.tokens.create("ann", "owner", 7, operator("root"))
-    control_plane.tokens.revoke("ann", operator("joe"))
+    control_plane.tokens.create(operator("root"), "ann", "owner", 7)
+    control_plane.tokens.revoke(operator("joe"), "ann")
     entries = control_plane.audit_log.list(0, 10)
     assert [(e.event, e.actor) for e in entries] == [
         ("token.created", "local:root"),
@@ -132,7 +132,7 @@ def test_changes_of_tokens_are_in_the_audit_log(control_plane: ControlPlane) -> 
 
 def test_the_audit_log_is_valid_after_a_purge_of_old_entries(control_plane: ControlPlane) -> None:
     for name in "abcd":
-        control_plane.tokens.create(name, "owner", None, operator("root"))
+        control_plane.tokens.create(operator("root"), name, "owner", None)
     with control_plane.store.read() as tx:
         now = tx.now()
     control_plane.audit_log.purge(now + 1)

@@ -86,7 +86,7 @@ def test_a_link_is_invalid_once_its_creator_is_no_owner(control_plane: ControlPl
         (lambda: control_plane.lifecycle.set_role(OPERATOR, jane, "collaborator"), by_jane),
         (lambda: control_plane.lifecycle.suspend(OPERATOR, ann), by_ann),
         (
-            lambda: control_plane.tokens.revoke("laptop", OPERATOR),
+            lambda: control_plane.tokens.revoke(OPERATOR, "laptop"),
             token_caller(control_plane, "laptop"),
         ),
         (lambda: control_plane.lifecycle.delete(OPERATOR, kim), by_kim),
@@ -246,7 +246,7 @@ def test_only_owners_may_create_links(control_plane: ControlPlane) -> None:
     reader = token_caller(control_plane, "x", "reader")
     with pytest.raises(NotPermitted):
         control_plane.links.create(reader, jane)
-    control_plane.tokens.revoke("x", OPERATOR)
+    control_plane.tokens.revoke(OPERATOR, "x")
     with pytest.raises(NotAuthenticated):
         control_plane.links.create(reader, jane)
 

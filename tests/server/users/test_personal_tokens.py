@@ -32,7 +32,7 @@ def test_a_user_lists_and_revokes_own_tokens_only(
     jane, joe = people
     mine, _ = control_plane.tokens.create_personal(session_caller(control_plane, jane), "laptop", 7)
     control_plane.tokens.create_personal(session_caller(control_plane, joe), "laptop", None)
-    control_plane.tokens.create("laptop", "owner", None, OPERATOR)
+    control_plane.tokens.create(OPERATOR, "laptop", "owner", None)
 
     (token,) = control_plane.tokens.list_live(jane)
 
@@ -137,9 +137,9 @@ def test_the_operator_revokes_a_personal_token_by_its_id(
 ) -> None:
     control_plane.tokens.create_personal(session_caller(control_plane, people[0]), "laptop", None)
     with pytest.raises(NotFound, match="`anyscale server list-tokens` lists all tokens"):
-        control_plane.tokens.revoke("laptop", OPERATOR)
+        control_plane.tokens.revoke(OPERATOR, "laptop")
     (token,) = control_plane.tokens.list_live(people[0])
-    control_plane.tokens.revoke(token.token_id, OPERATOR)
+    control_plane.tokens.revoke(OPERATOR, token.token_id)
     assert control_plane.tokens.all()[0].revoked_by == "local:test"
 
 

@@ -101,7 +101,7 @@ class HttpDeployment(Deployment):
     @cached_property
     def token(self) -> str:
         with closing(self.control_plane()) as control_plane:
-            return control_plane.tokens.create("jane", "owner", None, OPERATOR)
+            return control_plane.tokens.create(OPERATOR, "jane", "owner", None)
 
     def url(self, policy: Policy = POLICY, *, available: bool = True) -> str:
         """Give the URL of the server for a policy, which the first call starts."""

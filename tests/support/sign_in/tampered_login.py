@@ -26,8 +26,8 @@ from tests.support.sign_in.oidc_provider import new_browser
 from anyscale.domain.validation import Policy, check
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.audit.entries import AuditLog
-from anyscale.server.core.login.complete_sign_in import SignInGate
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
+from anyscale.server.core.login.sign_in_gate import SignInGate
 from anyscale.server.core.sso.settings import ProviderSettings
 from anyscale.server.core.sso.sso_login import SsoLogin
 from anyscale.server.core.transactions import Transactions

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from anyscale.comparison.suspension import SuspensionPlan
+from anyscale.comparison.suspension_by_list import SuspensionPlan
 from anyscale.domain.models.users import User
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

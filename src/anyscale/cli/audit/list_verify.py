@@ -13,6 +13,7 @@ import click
 from msgspec import Raw, structs
 
 from anyscale.cli.connect import host_option, open_control_plane
+from anyscale.cli.exit_status import REFUSED
 from anyscale.cli.formats import (
     output_option,
     with_notice_if_empty,
@@ -197,7 +198,7 @@ def verify(
         write_text(["chain: intact", *counts, *removed])
     if verdict.fault:
         say(f"error: {verdict.fault}")
-        click.get_current_context().exit(1)
+        click.get_current_context().exit(REFUSED)
 
 
 @contextmanager

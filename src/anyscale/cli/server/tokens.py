@@ -52,8 +52,8 @@ def create_token(name: str, role: str, expires_days: int | None, output_file: st
         open_local_control_plane() as control_plane,
     ):
         tokens, caller = control_plane.tokens, system_caller()
-        token = tokens.create(name, role, expires_days, caller)
-        output.write(token, revoke=lambda: tokens.revoke(name, caller))
+        token = tokens.create(caller, name, role, expires_days)
+        output.write(token, revoke=lambda: tokens.revoke(caller, name))
     log(f"Token {name!r} was created. {output.describe()}")
 
 
@@ -82,7 +82,7 @@ def revoke_token(name: str) -> None:
       anyscale server revoke-token jane-laptop
     """
     with open_local_control_plane(create=False) as control_plane:
-        token = control_plane.tokens.revoke(name, system_caller())
+        token = control_plane.tokens.revoke(system_caller(), name)
     log(f"Token {token.name!r} ({token.token_id}) is revoked.")
 
 

@@ -36,7 +36,7 @@ from anyscale.cli.users_file import (
     say_notes,
     users_file_option,
 )
-from anyscale.comparison.suspension import (
+from anyscale.comparison.suspension_by_list import (
     SuspensionPlan,
     change_unless_owner,
     plan_named,

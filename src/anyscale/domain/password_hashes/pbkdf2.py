@@ -1,4 +1,7 @@
-"""PBKDF2 (RFC 8018): PHC strings, and those of passlib and OpenLDAP; Django's are similar."""
+"""PBKDF2 (RFC 8018): PHC strings, and those of passlib and OpenLDAP; Django's are similar.
+
+`users_file.keycloak_reader` writes those of Keycloak as PHC strings.
+"""
 
 import re
 

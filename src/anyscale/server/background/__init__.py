@@ -9,7 +9,8 @@
     file_sync.py     a sync of the accounts with a file: the sync of the command
     own_calls.py     the calls of both
     counted_file.py  the users file of a run
-    uploads.py       the file in memory, and the memory that files may take
+    upload.py        the file in memory
+    memory_budget.py the memory that files may have, and who waits for it
 
 `http` starts them, and shows how far a run is.
 """

@@ -11,7 +11,7 @@ from msgspec import structs
 from anyscale.domain.names import full_name
 from anyscale.domain.spreadsheets import cell_name
 from anyscale.domain.validation import CheckedUser, Policy
-from anyscale.server.background.uploads import Upload
+from anyscale.server.background.upload import Upload
 from anyscale.users_file import UsersFile
 from anyscale.users_file.entry_collector import EntryCollector
 from anyscale.users_file.tables.columns import ColumnChoices

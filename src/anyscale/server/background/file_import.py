@@ -12,7 +12,7 @@ from anyscale.domain.user_sources import Reading, chunks
 from anyscale.domain.validation import Policy, shown
 from anyscale.errors import AnyscaleError, BatchRefused, KeyReused, Problem
 from anyscale.server.background.file_run import FileRun, RunResult, stop_reason
-from anyscale.server.background.uploads import Upload
+from anyscale.server.background.upload import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.batches.comparison import FieldDifference
 from anyscale.server.core.callers import SessionCaller

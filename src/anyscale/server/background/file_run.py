@@ -23,7 +23,7 @@ from anyscale.errors import (
 )
 from anyscale.server.background.counted_file import CountedFile, Person
 from anyscale.server.background.own_calls import OwnCalls
-from anyscale.server.background.uploads import Upload
+from anyscale.server.background.upload import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
 

@@ -70,9 +70,7 @@ class FileRuns:
                     raise KeyReused(_OTHER_FILE)
                 assert isinstance(active, type(run))
                 return active
-            if isinstance(run, FileSync) and any(
-                isinstance(r, FileSync) for r in self._active.values()
-            ):
+            if isinstance(run, FileSync) and self._has_sync():
                 raise Overloaded(_OTHER_SYNC, _RETRY_SECONDS)
             self._start_thread(run)
         return run

@@ -11,20 +11,15 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 from msgspec import UNSET
 
-from anyscale.comparison.sync_options import (
-    Answer,
-    SyncOptions,
-    choose_kinds,
-    count_unidentified,
-    exceeded_limits,
-)
+from anyscale.comparison.sync_limits import count_unidentified, exceeded_limits
+from anyscale.comparison.sync_options import Answer, SyncOptions, choose_kinds
 from anyscale.comparison.sync_run import SyncRun
 from anyscale.domain.emails import email_key_or_empty
 from anyscale.domain.models.sync import StepKind, SyncPlan, SyncResult, SyncStep
 from anyscale.domain.validation import Policy
 from anyscale.errors import AnyscaleError, SyncStopped
 from anyscale.server.background.file_run import FileRun, stop_reason
-from anyscale.server.background.uploads import Upload
+from anyscale.server.background.upload import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.callers import SessionCaller
 

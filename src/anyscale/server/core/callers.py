@@ -13,16 +13,14 @@ from msgspec import Struct, structs
 
 from anyscale.errors import NotAuthenticated, NotFound, NotPermitted
 from anyscale.server.core.permissions import TOKEN_ROLES, USER_ROLES, Permission, Roles
+from anyscale.server.core.session_lifetime import is_live
 from anyscale.server.core.shown_methods import has_second_factor
 from anyscale.server.core.steps import Step, pending_step
-from anyscale.server.core.time_units import HOUR_MS, MINUTE_MS
+from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.tokens import TokenRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
-
-#: milliseconds without a request after which a session expires
-IDLE_LIMIT = 12 * HOUR_MS
 
 #: milliseconds that a new session may change the initial password without typing it again
 _FRESH = 10 * MINUTE_MS
@@ -212,11 +210,6 @@ def live_session(tx: Transaction, session_hash: bytes) -> SessionCaller:
     if not is_live(session, now) or account.suspended_at is not None:
         raise NotAuthenticated(_NOT_SIGNED_IN)
     return SessionCaller(account, session, now)
-
-
-def is_live(session: SessionRecord, now: int) -> bool:
-    """Whether a session has not expired."""
-    return session.expires_at > now and session.used_at > now - IDLE_LIMIT
 
 
 def require_accounts(

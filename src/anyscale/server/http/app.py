@@ -14,8 +14,8 @@ from litestar.types import ASGIApp
 from anyscale.domain.struct_types import examine_structs
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.background.mail import MailThreads
+from anyscale.server.background.memory_budget import MemoryBudget
 from anyscale.server.background.periodic import start_periodic_work
-from anyscale.server.background.uploads import MemoryBudget
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.core.accounts.account_count import AccountCount
 from anyscale.server.core.operator_proof import OperatorProofs

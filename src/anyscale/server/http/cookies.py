@@ -9,13 +9,9 @@ import re
 from litestar.datastructures import Cookie
 
 from anyscale.server.core.login.half_sign_in import HALF_LIMIT
-from anyscale.server.core.login.sessions import (
-    ABSOLUTE_LIMIT,
-    DEVICE_LIMIT,
-    ClientInfo,
-    LoginResult,
-)
+from anyscale.server.core.login.sessions import ClientInfo, LoginResult
 from anyscale.server.core.secrets import new_secret
+from anyscale.server.core.session_lifetime import ABSOLUTE_LIMIT, DEVICE_LIMIT
 from anyscale.server.core.time_units import HOUR_MS, SECOND_MS
 from anyscale.server.http.dependencies import Connection
 

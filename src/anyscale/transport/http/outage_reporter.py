@@ -9,7 +9,7 @@ from operator import itemgetter
 
 from anyscale.errors import Unavailable
 from anyscale.transport.base import Outage
-from anyscale.transport.http.retry_state import RetryState
+from anyscale.transport.http.retry_policy import RetryState
 
 #: Seconds without a response to any call after which the user gets a message, while calls wait.
 #: Clearly more than a connection attempt takes: an address that drops packets gets only its error.

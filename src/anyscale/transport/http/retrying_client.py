@@ -36,24 +36,20 @@ from anyscale.transport.http.responses import (
     read_response,
     unreachable,
 )
-from anyscale.transport.http.retry_state import RetryState
+from anyscale.transport.http.retry_policy import (
+    FIRST_PATIENCE,
+    LONGEST_RETRY_AFTER,
+    PATIENCE,
+    RetryState,
+)
 
 Kind = TypeVar("Kind")
-
-#: Seconds that a call without a response is repeated. A server restarts in less.
-_PATIENCE = 100.0
-
-#: The same before the first response of all, so that a wrong address fails soon.
-_FIRST_PATIENCE = 2.0
 
 #: Statuses of a control plane, or of a proxy in front of one, that restarts or waits for its
 #: database. So the address is right.
 _RESTARTING = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
-
-#: seconds of the header `Retry-After`, at most
-_LONGEST_RETRY_AFTER = 60.0
 
 #: Reading times out at half of the patience, so that the call is repeated, and ends with it.
 _READ_SECONDS = 50.0
@@ -98,7 +94,7 @@ class RetryingClient:
         self._token_source = token_source
         self._pool = _pool(host, at_once)
         self._limit = AdaptiveLimit(at_once)
-        self._patience = _FIRST_PATIENCE
+        self._patience = FIRST_PATIENCE
         self._cancelled = threading.Event()
         #: how often a call without a response was repeated so far; of two at once it may count one
         self.retries: int = 0
@@ -201,7 +197,7 @@ class RetryingClient:
                 ) from None
         if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # all that is not a success
             raise self._error(response, changes=changes)
-        self._patience = _PATIENCE
+        self._patience = PATIENCE
         self._outages.note_success()
         self._limit.increase()
         return response
@@ -211,13 +207,13 @@ class RetryingClient:
         if isinstance(error, NotAuthenticated) and self._token_source:
             error.args = (f"{error}. The token for {self.host} is from {self._token_source}",)
         if response.status in _RESTARTING:
-            self._patience = _PATIENCE
+            self._patience = PATIENCE
         if isinstance(error, Overloaded):
-            self._patience = _PATIENCE  # the control plane exists, though it is busy
+            self._patience = PATIENCE  # the control plane exists, though it is busy
             self._limit.decrease()
             retry_after = response.headers.get("retry-after", "")
             seconds = float(retry_after) if retry_after.isdecimal() else 0.0
-            error.retry_after_seconds = min(seconds, _LONGEST_RETRY_AFTER)
+            error.retry_after_seconds = min(seconds, LONGEST_RETRY_AFTER)
         return error
 
 

@@ -29,7 +29,8 @@ from anyscale.domain.validation import Policy
 from anyscale.errors import BatchRefused
 from anyscale.server.background.counted_file import CountedFile
 from anyscale.server.background.file_import import FileImport
-from anyscale.server.background.uploads import MemoryBudget, Upload
+from anyscale.server.background.memory_budget import MemoryBudget
+from anyscale.server.background.upload import Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.console.batches.check_result import good_file
 from anyscale.server.settings import Settings

@@ -88,7 +88,7 @@ def test_all_pages_to_which_links_lead_are_valid(shared_console: Console) -> Non
         OPERATOR, NewApplication(name="Intranet", redirect_uris=["https://intranet.example.com"])
     )
     control_plane.batches.open(OPERATOR, "unfinished", "fail")
-    control_plane.tokens.create("Jane's robot", "reader", None, OPERATOR)
+    control_plane.tokens.create(OPERATOR, "Jane's robot", "reader", None)
     send(jane, "/console/tokens/new", name="Jane's laptop", days="30")
     [owner] = control_plane.users.find(["jane@example.com"])
     assert owner

@@ -26,9 +26,10 @@ from tests.support.waiting import wait_until
 
 from anyscale.batch_run.outcome import Outcome
 from anyscale.errors import Overloaded, RequestInvalid
-from anyscale.server.background import uploads as memory
+from anyscale.server.background import memory_budget as memory
 from anyscale.server.background.file_import import FileImport
-from anyscale.server.background.uploads import MemoryBudget, Upload
+from anyscale.server.background.memory_budget import MemoryBudget
+from anyscale.server.background.upload import Upload
 from anyscale.server.http.console.batches import uploads
 from anyscale.server.http.console.batches.pages import PATH
 from anyscale.server.http.console.batches.uploads import receive_upload
@@ -169,10 +170,10 @@ def test_a_small_check_does_not_wait_for_large_ones_and_no_check_waits_for_ever(
     async def check() -> None:
         budget = MemoryBudget()
         large, small = Upload(budget, 60 * MIB, {}), Upload(budget, MIB, {})
-        async with budget.turn(large), budget.turn(large), budget.turn(small):
+        async with budget.turn(large.size), budget.turn(large.size), budget.turn(small.size):
             with pytest.raises(Overloaded):
-                await budget.turn(large).__aenter__()
-        async with budget.turn(large):
+                await budget.turn(large.size).__aenter__()
+        async with budget.turn(large.size):
             pass
 
     asyncio.run(check())

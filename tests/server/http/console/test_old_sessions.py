@@ -133,7 +133,7 @@ def new_target(console: Console, *, suspended: bool) -> Target:
     create_owner(plane, name)
     account = get_account(plane, f"{name}@example.com")
     caller = personal_token_caller(plane, account.user_id)
-    plane.tokens.create(name, "owner", None, OPERATOR)
+    plane.tokens.create(OPERATOR, name, "owner", None)
     (robot,) = [token for token in plane.tokens.list_live("") if token.name == name]
     new = NewApplication(name=name, redirect_uris=[APPLICATION["redirect_uris"]])
     client_id = plane.applications.create(OPERATOR, new).application.client_id

@@ -56,8 +56,8 @@ def test_the_newest_entries_are_shown(open_console: OpenConsole) -> None:
     console = open_console()
     tokens = console.control_plane.tokens
     for number in range(30):
-        tokens.create(f"token-{number}", "owner", None, OPERATOR)
-    tokens.revoke("token-0", OPERATOR)
+        tokens.create(OPERATOR, f"token-{number}", "owner", None)
+    tokens.revoke(OPERATOR, "token-0")
     assert (
         "revoked the token <bdi translate=no>token-0</bdi>"
         in get(console.browser(), "/console").text
@@ -70,7 +70,7 @@ def test_many_changes_in_a_row_push_nothing_out_of_what_happened_last(
     console = open_console()
     names = [f"u{number}" for number in range(12)]
     create_accounts(console.control_plane, *names)
-    console.control_plane.tokens.create("laptop", "owner", None, OPERATOR)
+    console.control_plane.tokens.create(OPERATOR, "laptop", "owner", None)
     for user in find_accounts(console.control_plane):
         if user.email.partition("@")[0] in names:
             console.control_plane.lifecycle.suspend(OPERATOR, user.user_id)
@@ -117,7 +117,7 @@ def test_what_members_do_to_their_own_accounts_pushes_nothing_out(console: Conso
     plane = console.control_plane
     (bob,) = plane.users.find(["bob@example.com"])
     assert bob
-    plane.tokens.create("nightly", "owner", None, OPERATOR)
+    plane.tokens.create(OPERATOR, "nightly", "owner", None)
     own = [
         Entry(user_actor(bob.user_id), event, bob.user_id, data)
         for event, data in (
@@ -141,7 +141,7 @@ def test_what_members_do_to_their_own_accounts_pushes_nothing_out(console: Conso
 
 
 def test_sign_ins_push_nothing_out_of_what_happened_last(console: Console) -> None:
-    console.control_plane.tokens.create("nightly", "owner", None, OPERATOR)
+    console.control_plane.tokens.create(OPERATOR, "nightly", "owner", None)
     jane = console.browser()
     for _ in range(12):
         console.browser()

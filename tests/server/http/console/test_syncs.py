@@ -18,7 +18,7 @@ from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.users import create_accounts
 from tests.support.waiting import wait_until
 
-from anyscale.comparison import sync_options
+from anyscale.comparison import sync_limits
 from anyscale.domain.models.users import User, UserChanges
 from anyscale.errors import BatchRefused, StoreUnavailable, SyncStopped
 from anyscale.server.background import file_sync
@@ -284,8 +284,8 @@ def test_no_file_changes_an_owner(console: Console, jane: HttpClient) -> None:
 
 @pytest.fixture
 def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync_options, "_MANY", 0)
-    monkeypatch.setattr(sync_options, "_SHARE", 100)
+    monkeypatch.setattr(sync_limits, "_MANY", 0)
+    monkeypatch.setattr(sync_limits, "_SHARE", 100)
 
 
 @pytest.mark.usefixtures("low_limits")

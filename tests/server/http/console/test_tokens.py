@@ -71,13 +71,13 @@ def test_a_revoked_token_fails(console: Console, jane: HttpClient) -> None:
 
 
 def test_a_token_of_no_user_is_listed_and_revoked(console: Console, jane: HttpClient) -> None:
-    secret = console.control_plane.tokens.create("robot", "owner", None, OPERATOR)
+    secret = console.control_plane.tokens.create(OPERATOR, "robot", "owner", None)
     send(jane, "/console/tokens/revoke", token_id=token_id(jane, "robot"))
     assert not works(console, secret)
 
 
 def test_the_role_of_a_token_of_no_user_is_shown(console: Console, jane: HttpClient) -> None:
-    console.control_plane.tokens.create("auditor", "reader", None, OPERATOR)
+    console.control_plane.tokens.create(OPERATOR, "auditor", "reader", None)
     page = get(jane, "/console/tokens").text
     assert re.search(r">auditor</bdi>.*?Role reader\. Does not expire, never used", page, re.DOTALL)
 

@@ -108,7 +108,7 @@ def test_a_page_that_names_no_permission_has_that_of_the_operator(
 
 def test_a_page_for_owners_takes_no_token(jane: HttpClient, tmp_path: Path) -> None:
     with open_control_plane(tmp_path) as control_plane:
-        token = control_plane.tokens.create("laptop", "owner", None, operator("test"))
+        token = control_plane.tokens.create(operator("test"), "laptop", "owner", None)
     answer = get(jane, "/owners", Authorization=f"Bearer {token}")
     assert (answer.status, answer.headers["location"]) == (303, "/sign-in")
 

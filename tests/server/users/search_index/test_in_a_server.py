@@ -63,7 +63,7 @@ def test_a_server_lets_requests_go_before_the_filling(
 
     monkeypatch.setattr(ThreadPools, "are_busy", are_busy)
     monkeypatch.setattr(control_plane.users, "find", find_late)
-    token = control_plane.tokens.create("jane", "owner", None, operator("jane"))
+    token = control_plane.tokens.create(operator("jane"), "jane", "owner", None)
     headers = {"Authorization": f"Bearer {token}"}
     with serve_in_process(control_plane) as url, ThreadPoolExecutor(1) as pool:
         ask = partial(HttpClient(url).request, "POST", "/v1/users:find", headers=headers)
@@ -90,7 +90,7 @@ def test_the_filling_also_waits_between_requests_that_follow_each_other(
     monkeypatch.setattr(search_index, "_LONGEST_PAUSE", 600)
     monkeypatch.setattr(thread_pools, "_LULL", 600)
     monkeypatch.setattr("anyscale.server.background.periodic._INDEXING_SECONDS", 0.01)
-    token = control_plane.tokens.create("jane", "owner", None, operator("jane"))
+    token = control_plane.tokens.create(operator("jane"), "jane", "owner", None)
     headers = {"Authorization": f"Bearer {token}"}
     with serve_in_process(control_plane) as url:
         ask = partial(HttpClient(url).request, "POST", "/v1/users:find", headers=headers)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from anyscale.errors import NotFound
-from anyscale.server.core.callers import is_live, user_actor
+from anyscale.server.core.callers import user_actor
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.second_factor.removal import owner_refusal
+from anyscale.server.core.session_lifetime import is_live
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.factors import FactorRecord
 from anyscale.server.store.records.login import LinkRecord, SessionRecord

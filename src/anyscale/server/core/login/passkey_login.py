@@ -5,10 +5,10 @@ from typing import Any, Final
 from anyscale.domain.validation import Policy
 from anyscale.errors import PasskeyRefused
 from anyscale.server.core.callers import SessionCaller, user_actor
-from anyscale.server.core.login.complete_sign_in import SignInGate
 from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown
 from anyscale.server.core.login.password_login import PasswordLogin
 from anyscale.server.core.login.sessions import ClientInfo, LoginResult, lock_for_session
+from anyscale.server.core.login.sign_in_gate import SignInGate
 from anyscale.server.core.passkeys.ceremonies import PasskeyCeremonies, ShownPasskey
 from anyscale.server.core.passkeys.challenges import Purpose
 from anyscale.server.core.second_factor.wrong_codes import forget_wrong_codes

@@ -8,7 +8,6 @@ from anyscale.errors import InvalidCredentials, LinkInvalid, PasswordRefused
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import SessionCaller, user_actor
 from anyscale.server.core.hashing.pool import PasswordHashPool
-from anyscale.server.core.login.complete_sign_in import SignInGate
 from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown
 from anyscale.server.core.login.password_login import PasswordLogin, require_passwords
 from anyscale.server.core.login.sessions import (
@@ -17,6 +16,7 @@ from anyscale.server.core.login.sessions import (
     LoginResult,
     lock_for_session,
 )
+from anyscale.server.core.login.sign_in_gate import SignInGate
 from anyscale.server.core.mail.kinds import PASSWORD_CHANGED
 from anyscale.server.core.mail.outbox import Outbox, end_links
 from anyscale.server.core.secrets import hash_of

@@ -18,7 +18,6 @@ from anyscale.server.core.audit.deferred import DeferredAuditWriter
 from anyscale.server.core.audit.entries import AuditLog
 from anyscale.server.core.callers import SessionCaller
 from anyscale.server.core.hashing.pool import PasswordHashPool
-from anyscale.server.core.login.complete_sign_in import SignInGate
 from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
@@ -28,6 +27,7 @@ from anyscale.server.core.login.sessions import (
     known_device,
     lock_for_session,
 )
+from anyscale.server.core.login.sign_in_gate import SignInGate
 from anyscale.server.core.secrets import SensitiveStruct
 from anyscale.server.core.shown_methods import PASSWORD
 from anyscale.server.core.steps import Step

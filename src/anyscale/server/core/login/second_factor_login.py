@@ -14,7 +14,6 @@ from anyscale.errors import (
 )
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import live_session, user_actor
-from anyscale.server.core.login.complete_sign_in import SignInGate
 from anyscale.server.core.login.half_sign_in import Shown, find_half_sign_in
 from anyscale.server.core.login.sessions import (
     ClientInfo,
@@ -23,6 +22,7 @@ from anyscale.server.core.login.sessions import (
     known_device,
     lock_for_session,
 )
+from anyscale.server.core.login.sign_in_gate import SignInGate
 from anyscale.server.core.mail.kinds import RECOVERY_CODE_USED
 from anyscale.server.core.mail.outbox import Outbox
 from anyscale.server.core.passkeys.ceremonies import PasskeyCeremonies

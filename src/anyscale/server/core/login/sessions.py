@@ -8,10 +8,8 @@ from msgspec import Struct
 from anyscale.errors import NotFound, StoreUnavailable
 from anyscale.server.core.audit.entries import Entry, append_entries, append_entry
 from anyscale.server.core.callers import (
-    IDLE_LIMIT,
     Caller,
     SessionCaller,
-    is_live,
     live_session,
     require_accounts,
     user_actor,
@@ -21,17 +19,13 @@ from anyscale.server.core.login.half_sign_in import HALF_LIMIT, Shown
 from anyscale.server.core.permissions import Permission
 from anyscale.server.core.second_factor.policy import SecondFactorPolicy
 from anyscale.server.core.secrets import SensitiveStruct, hash_of, new_secret
+from anyscale.server.core.session_lifetime import ABSOLUTE_LIMIT, DEVICE_LIMIT, IDLE_LIMIT, is_live
 from anyscale.server.core.steps import ANY_STEP, Step, pending_step
 from anyscale.server.core.time_units import DAY_MS
 from anyscale.server.core.transactions import Transactions
 from anyscale.server.store.records.login import SessionRecord
 from anyscale.server.store.records.users import AccountRecord
 from anyscale.server.store.transaction import Transaction
-
-#: milliseconds that an account knows a browser that has signed in
-DEVICE_LIMIT = 180 * DAY_MS
-#: milliseconds after which a session expires in any case
-ABSOLUTE_LIMIT = 7 * DAY_MS
 
 #: sessions of an account at most: one more revokes the oldest
 _MOST_SESSIONS = 50
@@ -109,7 +103,7 @@ class SessionService:
                 append_entry(tx, caller.actor, "sessions.revoked", user_id, {"count": count})
         return count
 
-    def revoke_all(self, user_id: str, caller: Caller) -> int:
+    def revoke_all(self, caller: Caller, user_id: str) -> int:
         """Revoke all sessions of an account except the caller's; return how many there were.
 
         It is for owners: another user has to sign in again everywhere.

@@ -86,14 +86,14 @@ class MailQueue:
             found, emails = tx.outbox.list_of(user_id), _emails(tx, [user_id])
         return [_mail(record, emails.get(user_id)) for record in found]
 
-    def stop(self, which: str, caller: Caller) -> list[str]:
+    def stop(self, caller: Caller, which: str) -> list[str]:
         """Stop a mailing, or those of a batch: what was not sent is not sent any more.
 
         A repeated call stops nothing more.
 
         Args:
-            which: the id of the mailing or of the batch.
             caller: an owner.
+            which: the id of the mailing or of the batch.
 
         Returns:
             The ids of the mailings that were stopped.

@@ -8,7 +8,6 @@ from anyscale.domain.emails import email_key
 from anyscale.errors import ProviderUnavailable, SsoRefused
 from anyscale.server.core.audit.entries import append_entry
 from anyscale.server.core.callers import live_session, user_actor
-from anyscale.server.core.login.complete_sign_in import SignInGate
 from anyscale.server.core.login.half_sign_in import HalfSignIn, Shown
 from anyscale.server.core.login.rate_limit import LoginRateLimiter
 from anyscale.server.core.login.sessions import (
@@ -16,6 +15,7 @@ from anyscale.server.core.login.sessions import (
     LoginResult,
     lock_for_session,
 )
+from anyscale.server.core.login.sign_in_gate import SignInGate
 from anyscale.server.core.secrets import hash_of
 from anyscale.server.core.shown_methods import TWO_FACTORS
 from anyscale.server.core.signer import Signer

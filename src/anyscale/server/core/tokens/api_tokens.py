@@ -54,7 +54,7 @@ class TokenService:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    def create(self, name: str, role: str, days: int | None, caller: Caller) -> str:
+    def create(self, caller: Caller, name: str, role: str, days: int | None) -> str:
         """Create a token that belongs to no user; return the secret, which is shown this once.
 
         It expires after `days`; None for never.
@@ -142,7 +142,7 @@ class TokenService:
         with self._transactions.read() as tx:
             return tx.tokens.list_live(user_id, tx.now())
 
-    def revoke(self, name: str, caller: Caller) -> TokenRecord:
+    def revoke(self, caller: Caller, name: str) -> TokenRecord:
         """Revoke a token without an owner by its name, or any by its id.
 
         After this returns, calls with the token can no longer write.

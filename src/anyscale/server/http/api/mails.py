@@ -94,7 +94,7 @@ def list_mails(
 def stop(
     request: TokenRequest, mailing_id: MailingId, mail_queue: NamedDependency[MailQueue]
 ) -> StoppedMailings:
-    return StoppedMailings(mail_queue.stop(mailing_id, request.user))
+    return StoppedMailings(mail_queue.stop(request.user, mailing_id))
 
 
 ROUTER = Router("/", route_handlers=[mail_links, list_mailings, list_mails, stop], tags=["mail"])

@@ -100,7 +100,7 @@ def list_mails(
 def stop(
     request: UserRequest, mailing_id: MailingId, mail_queue: NamedDependency[MailQueue]
 ) -> Page:
-    mail_queue.stop(mailing_id, request.user)
+    mail_queue.stop(request.user, mailing_id)
     return redirect(f"{PATH}?note=stopped")
 
 

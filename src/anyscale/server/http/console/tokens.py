@@ -82,7 +82,7 @@ def revoke_token(
 ) -> Page:
     (token_id,) = read_form(request, body, "token_id")
     with suppress(NotFound):  # another window has revoked it
-        tokens.revoke(token_id, request.user)
+        tokens.revoke(request.user, token_id)
     return redirect(f"{_SECTION}?note=revoked")
 
 

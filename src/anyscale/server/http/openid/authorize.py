@@ -9,7 +9,6 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, RawBody
 
 from anyscale.errors import NotFound, RequestInvalid
-from anyscale.server.core.login.sessions import ABSOLUTE_LIMIT
 from anyscale.server.core.openid.authorization import (
     ConfirmationNeeded,
     Redirection,
@@ -19,6 +18,7 @@ from anyscale.server.core.openid.authorization import (
 from anyscale.server.core.openid.confirmations import SEPARATOR, is_confirmed
 from anyscale.server.core.openid.protocol import REQUEST_MS
 from anyscale.server.core.openid.provider import OpenIdProvider
+from anyscale.server.core.session_lifetime import ABSOLUTE_LIMIT
 from anyscale.server.core.time_units import SECOND_MS
 from anyscale.server.http.bodies import SMALL_BODY
 from anyscale.server.http.cookies import AUTHORIZATION, SESSION, HostCookie, read_cookie

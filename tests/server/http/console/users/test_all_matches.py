@@ -11,7 +11,7 @@ from tests.support.servers.http_client import HttpClient, HttpResponse
 from tests.support.sign_in.sign_ins import let_time_pass
 from tests.support.users import NEW_PASSWORD, checked_user
 
-from anyscale.comparison import sync_options
+from anyscale.comparison import sync_limits
 from anyscale.server.core.accounts import bulk_changes
 from anyscale.server.core.time_units import MINUTE_MS
 from anyscale.server.http.console.users import matches, selected
@@ -154,7 +154,7 @@ def test_above_the_limit_of_a_sync_the_number_is_typed(console: Console, jane: H
 def test_the_limit_is_about_the_accounts_that_are_not_suspended(
     open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync_options, "_MANY", 2)
+    monkeypatch.setattr(sync_limits, "_MANY", 2)
     console = open_console(public_url=PUBLIC)
     add(console, "maple", 30)
     for user in console.control_plane.users.find([f"maple{at}@example.com" for at in range(27)]):

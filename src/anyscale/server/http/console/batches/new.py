@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from anyscale.domain.models.batches import Batch
 from anyscale.errors import AnyscaleError, BatchRefused, BatchUndone, BatchUnfinished, KeyReused
 from anyscale.server.background.file_import import FileImport
-from anyscale.server.background.uploads import Upload
+from anyscale.server.background.upload import Upload
 from anyscale.server.core.batches.service import BatchService
 from anyscale.server.http.console.batches.check_result import good_file, problem_lines
 from anyscale.server.http.console.batches.columns import shown_table

@@ -12,7 +12,8 @@ from anyscale.errors import AnyscaleError, BatchRefused, RequestInvalid, TooLarg
 from anyscale.server.background.file_import import FileImport
 from anyscale.server.background.file_run import FileRun
 from anyscale.server.background.file_runs import FileRuns
-from anyscale.server.background.uploads import ENCODINGS, MemoryBudget, Upload
+from anyscale.server.background.memory_budget import MemoryBudget
+from anyscale.server.background.upload import ENCODINGS, Upload
 from anyscale.server.control_plane import ControlPlane
 from anyscale.server.http.console.batches.check_result import problems_file, wrong_file
 from anyscale.server.http.console.batches.columns import column_problems, shown_table
@@ -183,7 +184,10 @@ class CheckedForm(UploadForm[_Run]):
     async def _check(self, upload: Upload) -> Response[Any]:
         uploads, run = self.uploads, self.new_check(upload)
         with uploads.file_runs.checking(run):
-            async with abandoned_with(self.request, upload), uploads.memory_budget.turn(upload):
+            async with (
+                abandoned_with(self.request, upload),
+                uploads.memory_budget.turn(upload.size),
+            ):
                 return await uploads.pools.read.run(self._checked, run)
 
     def _checked(self, run: _Run) -> Response[Any]:

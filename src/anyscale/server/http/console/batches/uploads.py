@@ -9,7 +9,8 @@ from msgspec import Struct
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from anyscale.errors import RequestInvalid, TooLarge
-from anyscale.server.background.uploads import MIB, MemoryBudget, Upload
+from anyscale.server.background.memory_budget import MIB, MemoryBudget
+from anyscale.server.background.upload import Upload
 from anyscale.server.http.authentication import require_permission_still
 from anyscale.server.http.dependencies import AnyRequest, UserRequest
 

@@ -15,7 +15,7 @@ from anyscale.domain.names import full_name
 from anyscale.errors import AnyscaleError, SyncStopped
 from anyscale.server.background.file_runs import FileRuns
 from anyscale.server.background.file_sync import FileSync, OpenQuestion
-from anyscale.server.background.uploads import Upload
+from anyscale.server.background.upload import Upload
 from anyscale.server.core.accounts.bulk_changes import BulkChanges
 from anyscale.server.core.accounts.queries import UserQueries
 from anyscale.server.core.accounts.syncs import SyncService

@@ -9,7 +9,8 @@ from msgspec import Struct
 from anyscale.comparison.answers import can_differ, option_of
 from anyscale.comparison.former_emails import REUSE_FOR_ACCOUNT
 from anyscale.comparison.possible_pairs import possible_pairs
-from anyscale.comparison.sync_options import SyncOptions, count_unidentified, exceeded_limits
+from anyscale.comparison.sync_limits import count_unidentified, exceeded_limits
+from anyscale.comparison.sync_options import SyncOptions
 from anyscale.domain.conflicts import REUSE
 from anyscale.domain.models.sync import (
     LookAlike,

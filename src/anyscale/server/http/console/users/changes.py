@@ -30,6 +30,7 @@ from anyscale.server.core.second_factor.removal import FactorRemoval
 from anyscale.server.core.tokens.api_tokens import TokenService
 from anyscale.server.http.api.parameters import UserId
 from anyscale.server.http.console.edited_fields import read_edited
+from anyscale.server.http.console.filters import address
 from anyscale.server.http.console.users.account import UserPages
 from anyscale.server.http.console.users.fields import (
     BOXES,
@@ -38,7 +39,7 @@ from anyscale.server.http.console.users.fields import (
     field_problems,
     without_blanks,
 )
-from anyscale.server.http.console.users.filters import PATH, account_path, address
+from anyscale.server.http.console.users.filters import PATH, account_path
 from anyscale.server.http.dependencies import UserRequest
 from anyscale.server.http.route_handlers import post
 from anyscale.server.http.web.console_page import (
@@ -95,7 +96,7 @@ def sign_out(
     sessions: NamedDependency[SessionService],
     user_pages: NamedDependency[UserPages],
 ) -> Page:
-    change = partial(sessions.revoke_all, user_id, request.user)
+    change = partial(sessions.revoke_all, request.user, user_id)
     return _change(request, user_pages, user_id, "signed_out", change)
 
 
@@ -167,7 +168,7 @@ def revoke_token(
 ) -> Page:
     (token_id,) = read_form(request, body, "token_id")
     with suppress(NotFound):  # another window has revoked it
-        tokens.revoke(token_id, request.user)
+        tokens.revoke(request.user, token_id)
     return redirect(address(account_path(user_id), note="token_revoked"))
 
 

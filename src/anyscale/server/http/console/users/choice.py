@@ -7,7 +7,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter
 from msgspec import Struct
 
-from anyscale.comparison.sync_options import default_limit, limit_question
+from anyscale.comparison.sync_limits import default_limit, limit_question
 from anyscale.domain.models.users import User
 from anyscale.domain.names import full_name
 from anyscale.errors import RequestInvalid

@@ -21,6 +21,15 @@ from anyscale.errors import (
 )
 from anyscale.interruptible_wait import interruptible_wait
 
+#: Seconds that a call without a response is repeated. A server restarts in less.
+PATIENCE = 100.0
+
+#: The same before the first response of all, so that a wrong address fails soon.
+FIRST_PATIENCE = 2.0
+
+#: seconds of the header `Retry-After`, at most
+LONGEST_RETRY_AFTER = 60.0
+
 #: Seconds that a call is repeated while the control plane responds that it is busy: it works,
 #: but for other clients.
 _BUSY_PATIENCE = 1800.0
